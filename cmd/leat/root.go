@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/leatstream/leat/internal/diag"
+	"github.com/spf13/cobra"
+)
+
+// Exit codes, the same for every subcommand.
+const (
+	exitOK      = 0
+	exitRuntime = 1
+	exitUsage   = 2
+	exitConnect = 3
+)
+
+// streams are the three standard streams; tests hand in their own.
+type streams struct {
+	in  io.Reader
+	out io.Writer // data only
+	err io.Writer // progress, tables for people, errors
+}
+
+// exitError carries the exit code of an error to the end of run.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func usageError(format string, args ...any) error {
+	return &exitError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+// run executes one command line and returns its exit code.
+func run(ctx context.Context, argv []string, std streams) int {
+	root := newRoot(std)
+	root.SetArgs(argv[1:])
+	root.SetIn(std.in)
+	root.SetOut(std.out)
+	root.SetErr(std.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintln(std.err, "leat: "+err.Error())
+	return exitCode(err)
+}
+
+func exitCode(err error) int {
+	var exit *exitError
+	var problems *diag.List
+	switch {
+	case errors.As(err, &exit):
+		return exit.code
+	case errors.As(err, &problems):
+		return exitUsage
+	default:
+		return exitRuntime
+	}
+}
+
+func newRoot(std streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "leat",
+		Short:         "a Kafka-protocol log, connectors and YAML pipelines in one binary",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return unknownCommand(cmd, args[0])
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError("%w\n  hint: `%s --help` lists the flags", err, cmd.CommandPath())
+	})
+	root.AddCommand(lintCommand(std), versionCommand(std))
+	return root
+}
+
+func unknownCommand(cmd *cobra.Command, word string) error {
+	var known []string
+	for _, c := range cmd.Commands() {
+		known = append(known, c.Name())
+	}
+	if near := diag.Nearest(word, known); near != "" {
+		return usageError("unknown command %q\n  hint: did you mean `%s %s`?", word, cmd.CommandPath(), near)
+	}
+	return usageError("unknown command %q\n  hint: `%s --help` lists the commands", word, cmd.CommandPath())
+}
