@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -117,3 +120,58 @@ func TestArrowsPointDown(t *testing.T) {
 }
 
 func within(rel, room string) bool { return rel == room || strings.HasPrefix(rel, room+"/") }
+
+// TestEveryPipelineFolderIsWhole demands documents, tests and a README in each folder of pipelines/.
+func TestEveryPipelineFolderIsWhole(t *testing.T) {
+	folders, err := filepath.Glob(filepath.Join(repoRoot(t), "pipelines", "*", ""))
+	if err != nil || len(folders) == 0 {
+		t.Fatalf("no pipelines: %v", err)
+	}
+	for _, folder := range folders {
+		if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+			continue
+		}
+		doc, err := os.ReadFile(filepath.Join(folder, "pipeline.yaml"))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if !strings.Contains(string(doc), "\ntests:\n") {
+			t.Errorf("%s/pipeline.yaml has no tests: block", folder)
+		}
+		if _, err := os.Stat(filepath.Join(folder, "README.md")); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+var markdownLink = regexp.MustCompile(`\]\(([^)#:]+)(?:#[^)]*)?\)`)
+
+// TestLinksInDocsLeadSomewhere follows every relative link of every Markdown file.
+func TestLinksInDocsLeadSomewhere(t *testing.T) {
+	root := repoRoot(t)
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if e.IsDir() && strings.HasPrefix(e.Name(), ".") && path != root {
+			return filepath.SkipDir
+		}
+		if filepath.Ext(path) != ".md" {
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range markdownLink.FindAllStringSubmatch(string(text), -1) {
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
+				t.Errorf("%s links to %s, which does not exist", path, m[1])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
