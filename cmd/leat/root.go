@@ -67,24 +67,13 @@ func exitCode(err error) int {
 }
 
 func newRoot(std streams) *cobra.Command {
-	root := &cobra.Command{
-		Use:           "leat",
-		Short:         "a Kafka-protocol log, connectors and YAML pipelines in one binary",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			return unknownCommand(cmd, args[0])
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
+	root := group("leat", "a Kafka-protocol log, connectors and YAML pipelines in one binary")
+	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w\n  hint: `%s --help` lists the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(lintCommand(std), versionCommand(std))
+	root.AddCommand(topicCommand(std), lintCommand(std), versionCommand(std))
 	return root
 }
 
@@ -97,4 +86,37 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 		return usageError("unknown command %q\n  hint: did you mean `%s %s`?", word, cmd.CommandPath(), near)
 	}
 	return usageError("unknown command %q\n  hint: `%s --help` lists the commands", word, cmd.CommandPath())
+}
+
+// group is a command that only holds others.
+func group(use, short string) *cobra.Command {
+	return &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return unknownCommand(cmd, args[0])
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+}
+
+// wantArgs asks for at least one argument and shows an example where there is none.
+func wantArgs(what, example string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usageError("%s needs %s\n  hint: %s", cmd.Name(), what, example)
+		}
+		return nil
+	}
+}
+
+// noArgs refuses arguments, with an error of the usual form.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usageError("%s takes no arguments, got %q\n  hint: `%s --help` lists the flags", cmd.Name(), args[0], cmd.CommandPath())
+	}
+	return nil
 }

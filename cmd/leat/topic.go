@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/leatstream/leat/internal/diag"
+	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+func topicCommand(std streams) *cobra.Command {
+	var c cluster
+	cmd := group("topic", "list, create, describe and delete topics")
+	c.addTo(cmd)
+	cmd.AddCommand(topicList(std, &c), topicCreate(std, &c), topicDescribe(std, &c), topicDelete(std, &c))
+	return cmd
+}
+
+type topicRow struct {
+	Topic      string `json:"topic"`
+	ID         string `json:"id"`
+	Partitions int    `json:"partitions"`
+	Replicas   int    `json:"replicas"`
+}
+
+func topicList(std streams, c *cluster) *cobra.Command {
+	var o output
+	var internal bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "list topics",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			return c.admin(cmd.Context(), func(adm *kadm.Client) error {
+				topics, err := adm.ListTopicsWithInternal(cmd.Context())
+				if err != nil {
+					return err
+				}
+				rows := []topicRow{}
+				t := table{head: []string{"TOPIC", "PARTITIONS", "REPLICAS"}}
+				for _, d := range topics.Sorted() {
+					if d.IsInternal && !internal {
+						continue
+					}
+					row := topicRow{d.Topic, d.ID.String(), len(d.Partitions), d.Partitions.NumReplicas()}
+					rows = append(rows, row)
+					t.rows = append(t.rows, []string{row.Topic, strconv.Itoa(row.Partitions), strconv.Itoa(row.Replicas)})
+				}
+				return o.print(std.out, rows, t)
+			})
+		},
+	}
+	cmd.Flags().BoolVar(&internal, "internal", false, "also the topics that the cluster keeps for itself")
+	o.addTo(cmd)
+	return cmd
+}
+
+func topicCreate(std streams, c *cluster) *cobra.Command {
+	var partitions int32
+	var replicas int16
+	var config map[string]string
+	var ifNotExists bool
+	cmd := &cobra.Command{
+		Use:   "create TOPIC…",
+		Short: "create topics",
+		Args:  wantArgs("a topic", "leat topic create orders --partitions 3"),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return c.admin(cmd.Context(), func(adm *kadm.Client) error {
+				resp, err := adm.CreateTopics(cmd.Context(), partitions, replicas, pointers(config), names...)
+				if err != nil {
+					return err
+				}
+				return eachTopic(names, func(name string) error {
+					r, err := resp.On(name, nil)
+					switch {
+					case errors.Is(err, kerr.TopicAlreadyExists) && ifNotExists:
+						fmt.Fprintf(std.err, "topic %s is there already\n", name)
+						return nil
+					case err != nil:
+						return withMessage(err, r.ErrMessage)
+					}
+					fmt.Fprintf(std.err, "created topic %s with %d partitions\n", name, r.NumPartitions)
+					return nil
+				})
+			})
+		},
+	}
+	cmd.Flags().Int32VarP(&partitions, "partitions", "p", -1, "number of partitions (-1: what the cluster is set to)")
+	cmd.Flags().Int16VarP(&replicas, "replication-factor", "r", -1, "copies of each partition (-1: what the cluster is set to)")
+	cmd.Flags().StringToStringVarP(&config, "config", "c", nil, "topic configuration by Kafka's names, KEY=VALUE")
+	cmd.Flags().BoolVar(&ifNotExists, "if-not-exists", false, "succeed if the topic is there")
+	return cmd
+}
+
+func topicDelete(std streams, c *cluster) *cobra.Command {
+	return &cobra.Command{
+		Use:   "delete TOPIC…",
+		Short: "delete topics and everything in them",
+		Args:  wantArgs("a topic", "leat topic delete orders"),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return c.admin(cmd.Context(), func(adm *kadm.Client) error {
+				resp, err := adm.DeleteTopics(cmd.Context(), names...)
+				if err != nil {
+					return err
+				}
+				return eachTopic(names, func(name string) error {
+					if r, err := resp.On(name, nil); err != nil {
+						return unknownTopic(cmd.Context(), adm, name, withMessage(err, r.ErrMessage))
+					}
+					fmt.Fprintf(std.err, "deleted topic %s\n", name)
+					return nil
+				})
+			})
+		},
+	}
+}
+
+// eachTopic does one thing for every name and keeps the first error until all are done.
+func eachTopic(names []string, do func(string) error) error {
+	var errs []error
+	for _, name := range names {
+		if err := do(name); err != nil {
+			errs = append(errs, fmt.Errorf("topic %s: %w", name, kafkaError(err)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func withMessage(err error, message string) error {
+	if message == "" {
+		return err
+	}
+	return fmt.Errorf("%s: %w", message, err)
+}
+
+// unknownTopic adds the nearest existing name to an error about a topic that is not there.
+func unknownTopic(ctx context.Context, adm *kadm.Client, name string, err error) error {
+	if !errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return err
+	}
+	topics, listErr := adm.ListTopics(ctx)
+	if listErr != nil {
+		return err
+	}
+	if near := diag.Nearest(name, topics.Names()); near != "" {
+		return fmt.Errorf("%w\n  hint: did you mean %q?", err, near)
+	}
+	return fmt.Errorf("%w\n  hint: `leat topic list` shows the topics", err)
+}
+
+func pointers(config map[string]string) map[string]*string {
+	out := make(map[string]*string, len(config))
+	for k, v := range config {
+		out[k] = &v
+	}
+	return out
+}
+
+func joinIDs(ids []int32) string {
+	words := make([]string, len(ids))
+	for i, id := range ids {
+		words[i] = strconv.Itoa(int(id))
+	}
+	return strings.Join(words, ",")
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
