@@ -1,0 +1,203 @@
+package batch
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// Codec is the compression of a batch's records, with Kafka's numbers.
+type Codec uint8
+
+// The codecs of Kafka.
+const (
+	None Codec = iota
+	Gzip
+	Snappy
+	LZ4
+	Zstd
+)
+
+var codecNames = [...]string{"none", "gzip", "snappy", "lz4", "zstd"}
+
+func (c Codec) String() string {
+	if int(c) < len(codecNames) {
+		return codecNames[c]
+	}
+	return fmt.Sprintf("codec %d", uint8(c))
+}
+
+// ParseCodec finds a codec by Kafka's name.
+func ParseCodec(name string) (Codec, error) {
+	for i, n := range codecNames {
+		if n == name {
+			return Codec(i), nil
+		}
+	}
+	return None, fmt.Errorf("%q is not a compression: none, gzip, snappy, lz4 or zstd", name)
+}
+
+var (
+	gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
+	gzipWriters = sync.Pool{New: func() any { return gzip.NewWriter(io.Discard) }}
+	lz4Readers  = sync.Pool{New: func() any { return lz4.NewReader(nil) }}
+	lz4Writers  = sync.Pool{New: func() any {
+		w := lz4.NewWriter(nil)
+		_ = w.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ConcurrencyOption(1)) // constants: cannot fail
+		return w
+	}}
+	zstdReaders = sync.Pool{New: func() any {
+		// A frame may claim any window: 8 MiB is what RFC 8878 asks decoders to support, and bounds what a claim costs.
+		r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
+		if err != nil {
+			panic(err) // the options are constants
+		}
+		return r
+	}}
+	zstdWriters = sync.Pool{New: func() any {
+		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithZeroFrames(true))
+		if err != nil {
+			panic(err) // the options are constants
+		}
+		return w
+	}}
+)
+
+// compress appends src, compressed, to dst.
+func compress(dst []byte, codec Codec, src []byte) ([]byte, error) {
+	switch codec {
+	case None:
+		return append(dst, src...), nil
+	case Gzip:
+		w := gzipWriters.Get().(*gzip.Writer)
+		defer gzipWriters.Put(w)
+		out := bytes.NewBuffer(dst)
+		w.Reset(out)
+		_, err := w.Write(src)
+		err = errors.Join(err, w.Close())
+		return out.Bytes(), err
+	case Snappy:
+		at := len(dst)
+		dst = append(dst, make([]byte, s2.MaxEncodedLen(len(src)))...)
+		return dst[:at+len(s2.EncodeSnappy(dst[at:], src))], nil
+	case LZ4:
+		w := lz4Writers.Get().(*lz4.Writer)
+		defer lz4Writers.Put(w)
+		out := bytes.NewBuffer(dst)
+		w.Reset(out)
+		_, err := w.Write(src)
+		err = errors.Join(err, w.Close())
+		return out.Bytes(), err
+	case Zstd:
+		w := zstdWriters.Get().(*zstd.Encoder)
+		defer zstdWriters.Put(w)
+		return w.EncodeAll(src, dst), nil
+	default:
+		return dst, fmt.Errorf("%w: %s", ErrCorrupt, codec)
+	}
+}
+
+// decompress appends src, decompressed, to dst[:0] and stops with ErrTooBig beyond limit bytes.
+func decompress(dst []byte, codec Codec, src []byte, limit int) ([]byte, error) {
+	switch codec {
+	case Gzip:
+		r := gzipReaders.Get().(*gzip.Reader)
+		defer gzipReaders.Put(r)
+		if err := r.Reset(bytes.NewReader(src)); err != nil {
+			return nil, fmt.Errorf("%w: gzip: %w", ErrCorrupt, err)
+		}
+		return readAll(dst[:0], r, limit)
+	case Snappy:
+		return unsnappy(dst[:0], src, limit)
+	case LZ4:
+		r := lz4Readers.Get().(*lz4.Reader)
+		defer lz4Readers.Put(r)
+		r.Reset(bytes.NewReader(src))
+		return readAll(dst[:0], r, limit)
+	case Zstd:
+		r := zstdReaders.Get().(*zstd.Decoder)
+		defer zstdReaders.Put(r)
+		if err := r.Reset(bytes.NewReader(src)); err != nil {
+			return nil, fmt.Errorf("%w: zstd: %w", ErrCorrupt, err)
+		}
+		return readAll(dst[:0], r, limit)
+	default:
+		return nil, fmt.Errorf("%w: %s", ErrCorrupt, codec)
+	}
+}
+
+// readAll grows dst only as fast as bytes really come, so that a claim of size alone costs nothing.
+func readAll(dst []byte, r io.Reader, limit int) ([]byte, error) {
+	for {
+		if len(dst) == cap(dst) {
+			dst = append(dst, 0)[:len(dst)]
+		}
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		switch {
+		case len(dst) > limit:
+			return nil, ErrTooBig
+		case errors.Is(err, io.EOF):
+			return dst, nil
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+	}
+}
+
+// xerial is the magic of the block framing that Java's snappy library puts around snappy blocks.
+var xerial = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
+
+const xerialHeader = 16 // magic, version, lowest compatible version
+
+func unsnappy(dst, src []byte, limit int) ([]byte, error) {
+	if !bytes.HasPrefix(src, xerial) {
+		return unsnappyBlock(dst, src, limit)
+	}
+	if len(src) < xerialHeader {
+		return nil, fmt.Errorf("%w: snappy framing", ErrCorrupt)
+	}
+	for src = src[xerialHeader:]; len(src) > 0; {
+		if len(src) < 4 {
+			return nil, fmt.Errorf("%w: snappy framing", ErrCorrupt)
+		}
+		size := binary.BigEndian.Uint32(src)
+		if uint64(size) > uint64(len(src)-4) {
+			return nil, fmt.Errorf("%w: snappy block of %d bytes", ErrCorrupt, size)
+		}
+		var err error
+		if dst, err = unsnappyBlock(dst, src[4:4+size], limit); err != nil {
+			return nil, err
+		}
+		src = src[4+size:]
+	}
+	return dst, nil
+}
+
+func unsnappyBlock(dst, src []byte, limit int) ([]byte, error) {
+	n, err := s2.DecodedLen(src)
+	if err != nil {
+		return nil, fmt.Errorf("%w: snappy: %w", ErrCorrupt, err)
+	}
+	if n > limit-len(dst) {
+		return nil, ErrTooBig
+	}
+	// A snappy block can hold at most about 22 times its size (a copy of 64 bytes takes 3).
+	if n > 64*len(src) {
+		return nil, fmt.Errorf("%w: snappy block of %d bytes claims %d", ErrCorrupt, len(src), n)
+	}
+	at := len(dst)
+	dst = append(dst, make([]byte, n)...)
+	if _, err := s2.Decode(dst[at:], src); err != nil {
+		return nil, fmt.Errorf("%w: snappy: %w", ErrCorrupt, err)
+	}
+	return dst, nil
+}
