@@ -115,14 +115,13 @@ func describeTopics(ctx context.Context, adm *kadm.Client, names []string) ([]to
 
 func describe(d kadm.TopicDetail, starts, ends kadm.ListedOffsets, configs kadm.ResourceConfigs) topicDescription {
 	out := topicDescription{Topic: d.Topic, ID: d.ID.String(), Config: map[string]string{}, Partitions: []partitionRow{}}
-	configs.On(d.Topic, func(rc *kadm.ResourceConfig) error {
+	if rc, err := configs.On(d.Topic, nil); err == nil { // a topic without readable configuration is still described
 		for _, c := range rc.Configs {
 			if c.Source == kmsg.ConfigSourceDynamicTopicConfig {
 				out.Config[c.Key] = c.MaybeValue()
 			}
 		}
-		return nil
-	})
+	}
 	for _, p := range d.Partitions {
 		start, _ := starts.Lookup(d.Topic, p.Partition)
 		end, _ := ends.Lookup(d.Topic, p.Partition)

@@ -1,0 +1,165 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// What a caller can do something about.
+var (
+	ErrLocked           = errors.New("another process uses the data directory")
+	ErrOffline          = errors.New("the data directory is offline after a failed write or sync")
+	ErrClosed           = errors.New("the log is closed")
+	ErrOffsetOutOfRange = errors.New("offset out of range")
+	ErrDamaged          = errors.New("the log is damaged here")
+)
+
+// syncWorkers bounds how many logs of a directory are synced at once.
+const syncWorkers = 16
+
+const (
+	lockFile      = "lock"
+	deletedSuffix = ".deleted"
+)
+
+// Dir is a directory of logs, used by one process at a time.
+type Dir struct {
+	fs   vfs.FS
+	path string
+	lock io.Closer
+
+	workers chan struct{} // a slot for each sync in flight
+	syncing sync.WaitGroup
+
+	mu      sync.Mutex
+	offline error
+}
+
+// OpenDir creates path if needed and locks it. ErrLocked: another process has it.
+func OpenDir(fs vfs.FS, path string) (*Dir, error) {
+	if err := makeDir(fs, path); err != nil {
+		return nil, err
+	}
+	lock, err := fs.Lock(fs.PathJoin(path, lockFile))
+	if err != nil {
+		if strings.Contains(err.Error(), "permission denied") {
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
+	}
+	d := &Dir{fs: fs, path: path, lock: lock, workers: make(chan struct{}, syncWorkers)}
+	if err := d.removeDeleted(); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return d, nil
+}
+
+// makeDir creates path and makes each new name on the way to it durable.
+func makeDir(fs vfs.FS, path string) error {
+	if _, err := fs.Stat(path); err == nil {
+		return nil
+	}
+	parent := fs.PathDir(path)
+	if parent != path {
+		if err := makeDir(fs, parent); err != nil {
+			return err
+		}
+	}
+	if err := fs.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	return syncDir(fs, parent)
+}
+
+func syncDir(fs vfs.FS, path string) error {
+	d, err := fs.OpenDir(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// removeDeleted finishes deletions that a stop interrupted.
+func (d *Dir) removeDeleted() error {
+	names, err := d.fs.List(d.path)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, deletedSuffix) {
+			if err := d.fs.RemoveAll(d.fs.PathJoin(d.path, name)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Logs lists the names of the logs that have files.
+func (d *Dir) Logs() ([]string, error) {
+	names, err := d.fs.List(d.path)
+	if err != nil {
+		return nil, err
+	}
+	var logs []string
+	for _, name := range names {
+		if info, err := d.fs.Stat(d.fs.PathJoin(d.path, name)); err == nil && info.IsDir() && !strings.HasSuffix(name, deletedSuffix) {
+			logs = append(logs, name)
+		}
+	}
+	return logs, nil
+}
+
+// Close waits for syncs in flight and gives the lock back. Logs are closed by their owners before.
+func (d *Dir) Close() error {
+	d.syncing.Wait()
+	return d.lock.Close()
+}
+
+// Offline is nil, or why the directory can no longer be trusted.
+func (d *Dir) Offline() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.offline
+}
+
+// fail takes the directory offline. The first cause stays.
+func (d *Dir) fail(cause error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.offline == nil {
+		d.offline = fmt.Errorf("%w: %w", ErrOffline, cause)
+	}
+	return d.offline
+}
+
+// writeFile replaces name atomically and durably: either the old content is there after a crash, or the new.
+func writeFile(fs vfs.FS, name string, content []byte) error {
+	tmp := name + ".tmp"
+	f, err := fs.Create(tmp, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := fs.Rename(tmp, name); err != nil {
+		return err
+	}
+	return syncDir(fs, fs.PathDir(name))
+}
+
+func readFile(fs vfs.FS, name string) ([]byte, error) {
+	f, err := fs.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(f)
+	return b, errors.Join(err, f.Close())
+}

@@ -1,0 +1,20 @@
+// Package storage keeps record batches in files and knows when they are durable.
+//
+// Owns: a log directory ([Dir]: lock, group commit, offline state) and the logs in it ([Log]: one partition; segments,
+// sparse offset and time index, roll, recovery).
+//
+// Promises: what WhenDurable reported survives power loss; a torn tail is cut off at the next open and kept aside, a
+// damaged range is an error of that range only, never deleted; a directory whose fsync failed once is offline until
+// restart, because nothing can be said about its pages any more; a log that was never appended to has no files.
+//
+// Must not know: topics, leaders, replicas, protocol structs, configuration names.
+//
+// Called by: replica (partitions) and quorum (the metadata log).
+// Goroutines and locks: a Log has one mutex, held for the write of an append but never for a sync. Syncs run on at most
+// syncWorkers goroutines of the Dir, one in flight per log: everything appended meanwhile shares the next one.
+//
+// Tested by: stories in testdata, a model against a slice, power loss at every file operation on a crashable file
+// system, torn tails at every byte, bit flips, EIO and ENOSPC.
+//
+// Formats: docs/formats/segment.md, docs/formats/record-batch.md.
+package storage

@@ -1,0 +1,290 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sort"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/leatstream/leat/internal/batch"
+)
+
+// LogConfig is what a log can be told while it is open.
+type LogConfig struct {
+	SegmentBytes int64         // roll before a segment would grow beyond; 0: 1 GiB
+	SegmentAge   time.Duration // roll when the first batch is older; 0: never
+}
+
+const defaultSegmentBytes = 1 << 30
+
+// Log is an append-only sequence of record batches in segment files.
+type Log struct {
+	dir  *Dir
+	fs   vfs.FS
+	path string
+
+	mu       sync.Mutex
+	cfg      LogConfig
+	loaded   bool
+	closed   error // why nothing goes any more
+	segments []*segment
+	durable  mark
+	syncing  bool
+	idle     sync.Cond // signalled when syncing ends
+	waiters  []waiter
+}
+
+// mark is a place in the log: the offset after a batch, and where that is.
+type mark struct {
+	offset  int64
+	segment *segment
+	pos     int64
+}
+
+// OpenLog returns the log called name. Its files are read at the first use and created at the first append.
+func (d *Dir) OpenLog(name string, cfg LogConfig) *Log {
+	l := &Log{dir: d, fs: d.fs, path: d.fs.PathJoin(d.path, name), cfg: cfg}
+	l.idle.L = &l.mu
+	return l
+}
+
+// Configure changes the settings of an open log, from the next append on.
+func (l *Log) Configure(cfg LogConfig) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cfg = cfg
+}
+
+// Appended tells where a batch went.
+type Appended struct {
+	BaseOffset int64
+	NextOffset int64
+}
+
+// Append writes whole, checked batches to the end of the log, gives them offsets and the leader's epoch in place, and
+// returns before they are durable. now is the clock, for the age of segments. If the write fails the log is as before.
+func (l *Log) Append(batches []byte, epoch int32, now time.Time) (Appended, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return Appended{}, err
+	}
+	seg, err := l.writable(int64(len(batches)), now)
+	if err != nil {
+		return Appended{}, l.writeFailed(err)
+	}
+	out := Appended{BaseOffset: seg.x.next}
+	next := seg.x.next
+	for rest := batches; len(rest) > 0; {
+		h, err := batch.ReadHeader(rest)
+		if err != nil || h.Size() > len(rest) {
+			return Appended{}, fmt.Errorf("append: %w", errors.Join(err, batch.ErrShort))
+		}
+		batch.SetBaseOffset(rest, next)
+		batch.SetLeaderEpoch(rest, epoch)
+		next += int64(h.LastOffsetDelta) + 1
+		rest = rest[h.Size():]
+	}
+	if _, err := seg.file.WriteAt(batches, seg.x.size); err != nil {
+		return Appended{}, l.writeFailed(err)
+	}
+	for rest := batches; len(rest) > 0; {
+		h, _ := batch.ReadHeader(rest) // read without an error above
+		seg.x.add(h.BaseOffset, h.LastOffset(), h.MaxTimestamp, int64(h.Size()), epoch)
+		rest = rest[h.Size():]
+	}
+	out.NextOffset = seg.x.next
+	return out, nil
+}
+
+// writeFailed words a failed write. A full disk is the caller's to wait out: the log goes on where it was.
+func (l *Log) writeFailed(err error) error {
+	if vfs.IsNoSpaceError(err) {
+		return fmt.Errorf("append to %s: %w", l.path, err)
+	}
+	return l.dir.fail(fmt.Errorf("append to %s: %w", l.path, err))
+}
+
+// usable loads the log at its first use. The caller holds the lock.
+func (l *Log) usable() error {
+	if l.closed != nil {
+		return l.closed
+	}
+	if err := l.dir.Offline(); err != nil {
+		return err
+	}
+	if l.loaded {
+		return nil
+	}
+	if err := l.load(); err != nil {
+		return err
+	}
+	l.loaded = true
+	return nil
+}
+
+func (l *Log) active() *segment { return l.segments[len(l.segments)-1] }
+
+// writable returns the segment that takes size more bytes, rolling to a new one when it is time.
+func (l *Log) writable(size int64, now time.Time) (*segment, error) {
+	if len(l.segments) == 0 {
+		if err := makeDir(l.fs, l.path); err != nil {
+			return nil, err
+		}
+		return l.roll(0)
+	}
+	seg := l.active()
+	limit := l.cfg.SegmentBytes
+	if limit == 0 {
+		limit = defaultSegmentBytes
+	}
+	full := seg.size() > 0 && seg.size()+size > limit
+	old := l.cfg.SegmentAge > 0 && seg.x.first >= 0 && now.UnixMilli()-seg.x.first > l.cfg.SegmentAge.Milliseconds()
+	wide := seg.x.next-seg.base > math.MaxInt32-size // a batch holds fewer records than bytes
+	if seg.size() > 0 && (full || old || wide) {
+		return l.roll(seg.x.next)
+	}
+	return seg, nil
+}
+
+// roll starts the segment that begins at base. Its name is durable before a byte is written to it.
+func (l *Log) roll(base int64) (*segment, error) {
+	seg := &segment{base: base, path: segmentPath(l.fs, l.path, base), x: newIndex(base)}
+	f, err := l.fs.Create(seg.path+logSuffix, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(f.Close(), syncDir(l.fs, l.path)); err != nil {
+		return nil, err
+	}
+	// Create gives a file that only appends; positions are needed to write again over a failed write.
+	if seg.file, err = l.fs.OpenReadWrite(seg.path+logSuffix, vfs.WriteCategoryUnspecified); err != nil {
+		return nil, err
+	}
+	seg.refs.Store(1)
+	l.segments = append(l.segments, seg)
+	if len(l.segments) == 1 {
+		l.durable = mark{offset: base, segment: seg}
+	}
+	return seg, nil
+}
+
+// StartOffset is the offset of the first record, or EndOffset if there is none.
+func (l *Log) StartOffset() (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return 0, err
+	}
+	if len(l.segments) == 0 {
+		return 0, nil
+	}
+	return l.segments[0].base, nil
+}
+
+// EndOffset is the offset that the next record gets.
+func (l *Log) EndOffset() (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return 0, err
+	}
+	return l.end(), nil
+}
+
+func (l *Log) end() int64 {
+	if len(l.segments) == 0 {
+		return 0
+	}
+	return l.active().x.next
+}
+
+// DurableOffset is the offset below which everything survives a power loss.
+func (l *Log) DurableOffset() (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return 0, err
+	}
+	return l.durable.offset, nil
+}
+
+// EpochEnd answers OffsetForLeaderEpoch: the largest epoch at or below the asked one that the log knows, and the offset
+// after its last record (KIP-101, KIP-279). -1, -1 where the log knows none.
+func (l *Log) EpochEnd(epoch int32) (int32, int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return -1, -1, err
+	}
+	var all []epochStart
+	for _, s := range l.segments {
+		for _, e := range s.x.epochs {
+			if n := len(all); n == 0 || all[n-1].epoch != e.epoch {
+				all = append(all, e)
+			}
+		}
+	}
+	i := sort.Search(len(all), func(i int) bool { return all[i].epoch > epoch })
+	switch {
+	case i == 0:
+		return -1, -1, nil
+	case i == len(all):
+		return all[i-1].epoch, l.end(), nil
+	default:
+		return all[i-1].epoch, all[i].start, nil
+	}
+}
+
+// Close syncs what is not durable yet, marks it, and closes the files.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	if l.closed != nil {
+		l.mu.Unlock()
+		return nil
+	}
+	l.mu.Unlock()
+	err := l.Sync()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for l.syncing {
+		l.idle.Wait() // it may still write marks
+	}
+	if err == nil && l.loaded && len(l.segments) > 0 && l.dir.Offline() == nil {
+		err = l.active().writeIndex(l.fs)
+	}
+	l.closed = ErrClosed
+	return errors.Join(err, l.closeFiles())
+}
+
+func (l *Log) closeFiles() error {
+	var errs []error
+	for _, s := range l.segments {
+		errs = append(errs, s.release())
+	}
+	return errors.Join(errs...)
+}
+
+// Delete removes the log and its files. Readers that still hold a chunk may finish.
+func (l *Log) Delete() error {
+	l.mu.Lock()
+	l.closed = ErrClosed
+	waiters := l.waiters
+	l.waiters = nil
+	err := l.closeFiles()
+	l.mu.Unlock()
+	for _, w := range waiters {
+		w.done(ErrClosed)
+	}
+	if _, statErr := l.fs.Stat(l.path); statErr != nil {
+		return err // it never had files
+	}
+	gone := l.path + deletedSuffix
+	if err := errors.Join(err, l.fs.Rename(l.path, gone), syncDir(l.fs, l.fs.PathDir(l.path))); err != nil {
+		return err
+	}
+	return l.fs.RemoveAll(gone)
+}

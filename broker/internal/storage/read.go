@@ -1,0 +1,209 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/leatstream/leat/internal/batch"
+)
+
+// Chunk is a range of a segment file: whole batches, except that the last may be cut off. Release it after use.
+type Chunk struct {
+	segment *segment
+	Pos     int64
+	Len     int
+}
+
+// File is where the bytes are.
+func (c Chunk) File() vfs.File { return c.segment.file }
+
+// ReadInto reads the first len(dst) bytes of the chunk.
+func (c Chunk) ReadInto(dst []byte) error {
+	if len(dst) == 0 {
+		return nil
+	}
+	if n, err := c.segment.file.ReadAt(dst, c.Pos); n < len(dst) {
+		return err
+	}
+	return nil
+}
+
+// Release gives the chunk back. A chunk without bytes needs none, but may be released.
+func (c Chunk) Release() {
+	if c.segment != nil {
+		_ = c.segment.release() // a reader has nothing to do about a file of a deleted log that does not close well
+	}
+}
+
+// Read finds the batches from the one that contains offset on: at most max bytes, but the first batch whole if minOne,
+// and nothing at or beyond limit, which is the end offset, the durable offset, or any batch boundary below.
+// At the end it returns an empty chunk. ErrOffsetOutOfRange: offset is before the start or after the end.
+func (l *Log) Read(offset int64, max int, limit int64, minOne bool) (Chunk, error) {
+	l.mu.Lock()
+	if err := l.usable(); err != nil {
+		l.mu.Unlock()
+		return Chunk{}, err
+	}
+	i := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].base > offset }) - 1
+	if len(l.segments) == 0 && offset == 0 || len(l.segments) > 0 && offset == l.end() {
+		l.mu.Unlock()
+		return Chunk{}, nil
+	}
+	if i < 0 || offset > l.end() || offset < 0 {
+		l.mu.Unlock()
+		return Chunk{}, ErrOffsetOutOfRange
+	}
+	seg := l.segments[i]
+	end, endOffset, exact := seg.x.size, seg.x.next, true
+	switch {
+	case limit >= seg.x.next:
+	case limit == l.durable.offset && seg == l.durable.segment:
+		end, endOffset = l.durable.pos, limit
+	default:
+		exact = false
+	}
+	from := seg.start(offset)
+	seg.refs.Add(1)
+	l.mu.Unlock()
+
+	c, next, err := seg.find(offset, from.pos, end, limit, exact, max, minOne)
+	if err != nil || c.Len == 0 {
+		return Chunk{}, errors.Join(err, seg.release())
+	}
+	if exact && c.Pos+int64(c.Len) == end {
+		next = endOffset
+	}
+	l.mu.Lock()
+	seg.remember(next, c.Pos+int64(c.Len))
+	l.mu.Unlock()
+	return c, nil
+}
+
+// find looks for the batch with offset from pos on, and for how far the chunk may go. next is the offset after the chunk,
+// unless the chunk goes up to end.
+func (s *segment) find(offset, pos, end, limit int64, exact bool, max int, minOne bool) (c Chunk, next int64, err error) {
+	start := int64(-1)
+	var first int
+	var stop int64
+	_, err = s.scan(pos, end, false, func(h batch.Header, at int64) bool {
+		if start < 0 {
+			if h.LastOffset() < offset {
+				return true
+			}
+			if h.LastOffset() >= limit {
+				return false
+			}
+			start, first = at, h.Size()
+		} else if h.LastOffset() >= limit || at+int64(h.Size())-start > int64(max) {
+			return false
+		}
+		stop, next = at+int64(h.Size()), h.LastOffset()+1
+		// With the end known, only the first batch need be looked at when everything up to there is wanted.
+		return !exact || end-start > int64(max)
+	})
+	switch {
+	case err != nil:
+		return Chunk{}, 0, err
+	case start < 0 && exact && limit > offset:
+		return Chunk{}, 0, fmt.Errorf("%w: offset %d in %s", ErrDamaged, offset, s.path+logSuffix)
+	case start < 0:
+		return Chunk{}, 0, nil
+	}
+	if exact && end-start <= int64(max) {
+		stop = end
+	}
+	if stop-start > int64(max) && !minOne {
+		return Chunk{}, 0, nil
+	}
+	if n := int64(first); stop-start < n {
+		stop = start + n
+	}
+	return Chunk{segment: s, Pos: start, Len: int(stop - start)}, next, nil
+}
+
+// walk calls fn with the header of every batch from position pos of the segment on, until it returns false.
+func (s *segment) walk(pos int64, end int64, fn func(h batch.Header, pos int64) bool) error {
+	_, err := s.scan(pos, end, false, fn)
+	return err
+}
+
+// OffsetForTime finds the first record at or after ts (ms since 1970) below limit. -1, -1: there is none.
+func (l *Log) OffsetForTime(ts, limit int64) (offset, at int64, err error) {
+	l.mu.Lock()
+	if err := l.usable(); err != nil {
+		l.mu.Unlock()
+		return -1, -1, err
+	}
+	i := 0
+	for i < len(l.segments) && l.segments[i].x.maxTime < ts {
+		i++
+	}
+	if i == len(l.segments) {
+		l.mu.Unlock()
+		return -1, -1, nil
+	}
+	seg, from, end := l.segments[i], l.segments[i].x.beforeTime(ts), l.segments[i].x.size
+	seg.refs.Add(1)
+	l.mu.Unlock()
+
+	offset, at = -1, -1
+	var inner error
+	err = seg.walk(from.pos, end, func(h batch.Header, pos int64) bool {
+		if h.LastOffset() >= limit {
+			return false
+		}
+		if h.MaxTimestamp < ts {
+			return true
+		}
+		offset, at, inner = seg.recordAt(h, pos, ts)
+		return false
+	})
+	return offset, at, errors.Join(err, inner, seg.release())
+}
+
+var errFound = errors.New("found")
+
+// recordAt finds the first record at or after ts in the batch at pos.
+func (s *segment) recordAt(h batch.Header, pos, ts int64) (int64, int64, error) {
+	if h.LogAppendTime() {
+		return h.BaseOffset, h.MaxTimestamp, nil
+	}
+	raw := make([]byte, h.Size())
+	if n, err := s.file.ReadAt(raw, pos); n < len(raw) && !errors.Is(err, io.EOF) {
+		return -1, -1, err
+	}
+	offset, at := int64(-1), int64(-1)
+	var scratch batch.Scratch
+	err := batch.Walk(raw, batch.Limits{}, &scratch, func(r *batch.Record) error {
+		if t := h.BaseTimestamp + r.TimestampDelta; t >= ts {
+			offset, at = h.BaseOffset+int64(r.OffsetDelta), t
+			return errFound
+		}
+		return nil
+	})
+	if errors.Is(err, errFound) {
+		err = nil
+	}
+	return offset, at, err
+}
+
+// MaxTime finds the record with the largest timestamp: its offset and time, or -1, -1 in an empty log (KIP-734).
+func (l *Log) MaxTime(limit int64) (offset, at int64, err error) {
+	l.mu.Lock()
+	if err := l.usable(); err != nil {
+		l.mu.Unlock()
+		return -1, -1, err
+	}
+	at = -1
+	for _, s := range l.segments {
+		at = max(at, s.x.maxTime)
+	}
+	l.mu.Unlock()
+	if at < 0 {
+		return -1, -1, nil
+	}
+	return l.OffsetForTime(at, limit)
+}

@@ -1,0 +1,130 @@
+package storage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/leatstream/leat/internal/batch"
+)
+
+// load reads what is on disk. It costs the index files and whatever was written after the last marks.
+func (l *Log) load() error {
+	if _, err := l.fs.Stat(l.path); err != nil {
+		return nil //nolint:nilerr // no directory: nothing was ever appended
+	}
+	names, err := l.fs.List(l.path)
+	if err != nil {
+		return err
+	}
+	var bases []int64
+	for _, name := range names {
+		if base, ok := segmentBase(name); ok {
+			bases = append(bases, base)
+		}
+	}
+	slices.Sort(bases)
+	for _, base := range bases {
+		seg, err := l.openSegment(base)
+		if err != nil {
+			return errors.Join(err, l.closeFiles())
+		}
+		l.segments = append(l.segments, seg)
+	}
+	if err := l.cutAtGap(); err != nil {
+		return errors.Join(err, l.closeFiles())
+	}
+	if len(l.segments) > 0 {
+		last := l.active()
+		l.durable = mark{offset: last.x.next, segment: last, pos: last.x.size}
+	}
+	return nil
+}
+
+// openSegment opens a segment, believes its mark, reads on from there, and makes what it found durable, so that nothing
+// is shown to consumers that a power loss could still take away.
+func (l *Log) openSegment(base int64) (*segment, error) {
+	s := &segment{base: base, path: segmentPath(l.fs, l.path, base), x: newIndex(base)}
+	s.refs.Store(1)
+	var err error
+	if s.file, err = l.fs.OpenReadWrite(s.path+logSuffix, vfs.WriteCategoryUnspecified); err != nil {
+		return nil, err
+	}
+	info, err := s.file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if raw, err := readFile(l.fs, s.path+indexSuffix); err == nil {
+		if x, err := decodeIndex(raw); err == nil && x.size <= info.Size() {
+			s.x, s.marked = x, x.size
+		}
+	}
+	end, err := s.scan(s.x.size, info.Size(), true, func(h batch.Header, _ int64) bool {
+		if h.BaseOffset != s.x.next {
+			return false
+		}
+		s.x.add(h.BaseOffset, h.LastOffset(), h.MaxTimestamp, int64(h.Size()), h.LeaderEpoch)
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := l.setAside(s, end, info.Size()); err != nil {
+		return nil, err
+	}
+	if s.x.size > s.marked {
+		if err := s.file.SyncData(); err != nil {
+			return nil, l.dir.fail(err)
+		}
+	}
+	s.synced = s.x.size
+	return s, nil
+}
+
+// setAside keeps what follows the last whole batch in a file of its own and overwrites it with zeros, so that a later
+// append over part of it cannot leave something behind that looks like a batch.
+func (l *Log) setAside(s *segment, end, size int64) error {
+	if end >= size {
+		return nil
+	}
+	tail := make([]byte, size-end)
+	if _, err := s.file.ReadAt(tail, end); err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if len(bytes.TrimLeft(tail, "\x00")) == 0 {
+		return nil
+	}
+	if err := writeFile(l.fs, fmt.Sprintf("%s-%d%s", s.path, end, tornSuffix), tail); err != nil {
+		return err
+	}
+	if _, err := s.file.WriteAt(make([]byte, len(tail)), end); err != nil {
+		return err
+	}
+	return s.file.Sync()
+}
+
+// cutAtGap looks for a segment that ends before the next begins. Where nothing after the gap was ever marked durable, a
+// power loss took the bytes between, and what follows was never acknowledged: it is put aside. Otherwise the gap is rot,
+// and what follows is kept.
+func (l *Log) cutAtGap() error {
+	for i := range len(l.segments) - 1 {
+		if l.segments[i].x.next == l.segments[i+1].base {
+			continue
+		}
+		rest := l.segments[i+1:]
+		if slices.ContainsFunc(rest, func(s *segment) bool { return s.marked > 0 }) {
+			continue
+		}
+		l.segments = l.segments[:i+1]
+		for _, s := range rest {
+			if err := errors.Join(s.release(), l.fs.Rename(s.path+logSuffix, s.path+tornSuffix)); err != nil {
+				return err
+			}
+		}
+		return syncDir(l.fs, l.path)
+	}
+	return nil
+}

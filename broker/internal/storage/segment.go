@@ -1,0 +1,122 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/leatstream/leat/internal/batch"
+)
+
+const (
+	logSuffix   = ".log"
+	indexSuffix = ".index"
+	tornSuffix  = ".torn"
+)
+
+// segment is one file of a log. The log's mutex guards all but refs and the reads of file.
+type segment struct {
+	base   int64
+	path   string // without suffix
+	file   vfs.File
+	x      index
+	marked int64 // x.size as the index file on disk has it
+	synced int64 // bytes known to be durable
+
+	// Where recent reads ended: a consumer that goes on there needs no search.
+	hints [4]struct{ offset, pos int64 }
+	hint  int
+
+	refs atomic.Int64 // readers of file, and one for the log itself
+}
+
+func segmentPath(fs vfs.FS, dir string, base int64) string {
+	return fs.PathJoin(dir, fmt.Sprintf("%020d", base))
+}
+
+// segmentBase reads the base offset from the name of a segment file.
+func segmentBase(name string) (int64, bool) {
+	digits, ok := strings.CutSuffix(name, logSuffix)
+	if !ok {
+		return 0, false
+	}
+	base, err := strconv.ParseInt(digits, 10, 64)
+	return base, err == nil && base >= 0
+}
+
+// release gives a reference back; the last one closes the file.
+func (s *segment) release() error {
+	if s.refs.Add(-1) > 0 || s.file == nil {
+		return nil
+	}
+	return s.file.Close()
+}
+
+// size is the bytes of whole batches in the segment.
+func (s *segment) size() int64 { return s.x.size }
+
+// writeIndex writes the index file, which is also the mark up to which the segment is durable: everything that it covers
+// must have been synced before.
+func (s *segment) writeIndex(fs vfs.FS) error {
+	if s.marked == s.x.size {
+		return nil
+	}
+	if err := writeFile(fs, s.path+indexSuffix, s.x.encode()); err != nil {
+		return err
+	}
+	s.marked = s.x.size
+	return nil
+}
+
+// scan reads batches from pos on and calls fn for each until the end of whole, undamaged batches that follow each other,
+// and returns where that is. checksums costs a read of every byte; without them only headers are looked at.
+func (s *segment) scan(pos, end int64, checksums bool, fn func(h batch.Header, pos int64) (more bool)) (int64, error) {
+	head := make([]byte, batch.HeaderLen)
+	var body []byte
+	for end-pos >= batch.HeaderLen {
+		if _, err := s.file.ReadAt(head, pos); err != nil && !errors.Is(err, io.EOF) {
+			return pos, err
+		}
+		h, err := batch.ReadHeader(head)
+		if err != nil || int64(h.Size()) > end-pos {
+			return pos, nil //nolint:nilerr // damage is an end, not an error
+		}
+		if checksums {
+			if cap(body) < h.Size() {
+				body = make([]byte, h.Size())
+			}
+			body = body[:h.Size()]
+			if _, err := s.file.ReadAt(body, pos); err != nil && !errors.Is(err, io.EOF) {
+				return pos, err
+			}
+			if !batch.CheckCRC(body) {
+				return pos, nil
+			}
+		}
+		if !fn(h, pos) {
+			return pos, nil
+		}
+		pos += int64(h.Size())
+	}
+	return pos, nil
+}
+
+// remember notes that the batch with base offset offset starts at pos.
+func (s *segment) remember(offset, pos int64) {
+	s.hints[s.hint].offset, s.hints[s.hint].pos = offset, pos
+	s.hint = (s.hint + 1) % len(s.hints)
+}
+
+// start finds a batch at or before offset from which a scan reaches it soon.
+func (s *segment) start(offset int64) entry {
+	for _, h := range s.hints {
+		if h.pos > 0 && h.offset == offset {
+			return entry{offset: h.offset, pos: h.pos}
+		}
+	}
+	return s.x.before(offset)
+}

@@ -1,0 +1,148 @@
+package storage
+
+// markEvery is how many synced bytes may pass before the mark on disk follows: the most that recovery reads again.
+const markEvery = 8 << 20
+
+// waiter is told when everything below end is durable, or never will be.
+type waiter struct {
+	end  int64
+	done func(error)
+}
+
+// WhenDurable calls done once, with nil when everything below end survives a power loss. It may call before it returns.
+// done must not block: it runs on the goroutine that syncs.
+func (l *Log) WhenDurable(end int64, done func(error)) {
+	l.mu.Lock()
+	err := l.usable()
+	if err != nil || end <= l.durable.offset {
+		l.mu.Unlock()
+		done(err)
+		return
+	}
+	l.waiters = append(l.waiters, waiter{end, done})
+	start := !l.syncing
+	l.syncing = true
+	l.mu.Unlock()
+	if start {
+		l.dir.syncing.Add(1)
+		go l.syncLoop()
+	}
+}
+
+// Sync waits until everything appended so far is durable.
+func (l *Log) Sync() error {
+	l.mu.Lock()
+	if !l.loaded {
+		l.mu.Unlock()
+		return nil
+	}
+	end := l.end()
+	l.mu.Unlock()
+	done := make(chan error, 1)
+	l.WhenDurable(end, func(err error) { done <- err })
+	return <-done
+}
+
+// syncLoop syncs as long as somebody waits. Whoever comes while a sync runs shares the next one.
+func (l *Log) syncLoop() {
+	defer l.dir.syncing.Done()
+	l.dir.workers <- struct{}{}
+	defer func() { <-l.dir.workers }()
+	for {
+		l.mu.Lock()
+		if len(l.waiters) == 0 {
+			l.syncing = false
+			l.idle.Broadcast()
+			l.mu.Unlock()
+			return
+		}
+		target := mark{offset: l.end(), segment: l.active(), pos: l.active().x.size}
+		dirty := l.dirty()
+		l.mu.Unlock()
+
+		err := syncFiles(dirty)
+		if err != nil {
+			err = l.dir.fail(err)
+		}
+		l.mu.Lock()
+		if err == nil {
+			l.durable = target
+			for _, d := range dirty {
+				d.segment.synced = d.size
+			}
+		}
+		ready := l.takeWaiters(err)
+		l.mu.Unlock()
+		for _, w := range ready {
+			w.done(err)
+		}
+		if err == nil {
+			l.writeMarks(dirty)
+		}
+		for _, d := range dirty {
+			_ = d.segment.release() // the last reference of a deleted log: nothing depends on how closing it ends
+		}
+	}
+}
+
+// unsynced is a segment with bytes that are not durable.
+type unsynced struct {
+	segment *segment
+	size    int64
+	index   []byte // the mark that may be written once size bytes are durable; nil: not yet worth it
+}
+
+// dirty takes a reference to each segment with bytes that are not durable, oldest first.
+func (l *Log) dirty() []unsynced {
+	first := len(l.segments) - 1
+	for first > 0 && l.segments[first-1].synced < l.segments[first-1].x.size {
+		first--
+	}
+	var out []unsynced
+	for _, s := range l.segments[first:] {
+		d := unsynced{segment: s, size: s.x.size}
+		if s != l.active() || s.x.size-s.marked >= markEvery {
+			d.index = s.x.encode()
+		}
+		s.refs.Add(1)
+		out = append(out, d)
+	}
+	return out
+}
+
+func syncFiles(dirty []unsynced) error {
+	for _, d := range dirty {
+		if err := d.segment.file.SyncData(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeMarks lets the marks on disk follow what was synced. They may lag: that one could not be written costs the next
+// open a longer scan and nothing else.
+func (l *Log) writeMarks(dirty []unsynced) {
+	for _, d := range dirty {
+		if d.index == nil || writeFile(l.fs, d.segment.path+indexSuffix, d.index) != nil {
+			continue
+		}
+		l.mu.Lock()
+		d.segment.marked = d.size
+		l.mu.Unlock()
+	}
+}
+
+// takeWaiters removes and returns those that are durable now, or all of them after a failure.
+func (l *Log) takeWaiters(err error) []waiter {
+	var ready []waiter
+	rest := l.waiters[:0:0]
+	for _, w := range l.waiters {
+		if err != nil || w.end <= l.durable.offset {
+			ready = append(ready, w)
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	l.waiters = rest
+	return ready
+}
