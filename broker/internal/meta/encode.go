@@ -1,0 +1,207 @@
+package meta
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// The kinds of records by their number in the log (docs/formats/metadata-log.md). Numbers are never reused.
+const (
+	kindClusterCreated       = 1
+	kindBrokerRegistered     = 2
+	kindControllerElected    = 3
+	kindTopicCreated         = 4
+	kindPartitionChanged     = 5
+	kindTopicConfigured      = 6
+	kindTopicDeleted         = 7
+	kindBrokerConfigured     = 8
+	kindProducerIDsAllocated = 9
+)
+
+const recordVersion = 0
+
+// ErrBadRecord says that bytes are not a metadata record that this version knows.
+var ErrBadRecord = errors.New("not a metadata record of this version")
+
+// Encode appends r to dst.
+func Encode(dst []byte, r Record) []byte {
+	e := encoder{dst}
+	switch r := r.(type) {
+	case ClusterCreated:
+		e.head(kindClusterCreated)
+		e.string(r.ID)
+	case BrokerRegistered:
+		e.head(kindBrokerRegistered)
+		e.int(int64(r.Broker.ID))
+		e.string(r.Broker.Host)
+		e.int(int64(r.Broker.Port))
+		e.string(r.Broker.Rack)
+	case ControllerElected:
+		e.head(kindControllerElected)
+		e.int(int64(r.ID))
+	case TopicCreated:
+		e.head(kindTopicCreated)
+		e.id(r.ID)
+		e.string(r.Name)
+		e.bool(r.Internal)
+	case PartitionChanged:
+		e.head(kindPartitionChanged)
+		e.id(r.Topic)
+		e.int(int64(r.Index))
+		e.int(int64(r.Partition.Leader))
+		e.int(int64(r.Partition.LeaderEpoch))
+		e.ints(r.Partition.Replicas)
+		e.ints(r.Partition.ISR)
+	case TopicConfigured:
+		e.head(kindTopicConfigured)
+		e.id(r.Topic)
+		e.config(r.Name, r.Value, r.Unset)
+	case TopicDeleted:
+		e.head(kindTopicDeleted)
+		e.id(r.ID)
+	case BrokerConfigured:
+		e.head(kindBrokerConfigured)
+		e.string(r.Broker)
+		e.config(r.Name, r.Value, r.Unset)
+	case ProducerIDsAllocated:
+		e.head(kindProducerIDsAllocated)
+		e.int(r.Next)
+	default:
+		panic(fmt.Sprintf("meta: no encoding for %T", r))
+	}
+	return e.b
+}
+
+// Decode reads what Encode wrote.
+func Decode(b []byte) (Record, error) {
+	if len(b) < 2 || b[1] != recordVersion {
+		return nil, ErrBadRecord
+	}
+	d := decoder{b: b[2:]}
+	var r Record
+	switch b[0] {
+	case kindClusterCreated:
+		r = ClusterCreated{d.string()}
+	case kindBrokerRegistered:
+		r = BrokerRegistered{Broker{ID: d.int32(), Host: d.string(), Port: d.int32(), Rack: d.string()}}
+	case kindControllerElected:
+		r = ControllerElected{d.int32()}
+	case kindTopicCreated:
+		r = TopicCreated{ID: d.id(), Name: d.string(), Internal: d.bool()}
+	case kindPartitionChanged:
+		r = PartitionChanged{Topic: d.id(), Index: d.int32(), Partition: Partition{
+			Leader: d.int32(), LeaderEpoch: d.int32(), Replicas: d.ints(), ISR: d.ints()}}
+	case kindTopicConfigured:
+		r = TopicConfigured{Topic: d.id(), Name: d.string(), Value: d.string(), Unset: d.bool()}
+	case kindTopicDeleted:
+		r = TopicDeleted{d.id()}
+	case kindBrokerConfigured:
+		r = BrokerConfigured{Broker: d.string(), Name: d.string(), Value: d.string(), Unset: d.bool()}
+	case kindProducerIDsAllocated:
+		r = ProducerIDsAllocated{d.int()}
+	default:
+		return nil, fmt.Errorf("%w: kind %d", ErrBadRecord, b[0])
+	}
+	if d.bad || len(d.b) != 0 {
+		return nil, fmt.Errorf("%w: kind %d is damaged", ErrBadRecord, b[0])
+	}
+	return r, nil
+}
+
+type encoder struct{ b []byte }
+
+func (e *encoder) head(kind byte)  { e.b = append(e.b, kind, recordVersion) }
+func (e *encoder) int(v int64)     { e.b = binary.AppendVarint(e.b, v) }
+func (e *encoder) id(v TopicID)    { e.b = append(e.b, v[:]...) }
+func (e *encoder) string(v string) { e.b = append(binary.AppendUvarint(e.b, uint64(len(v))), v...) }
+
+func (e *encoder) bool(v bool) {
+	if v {
+		e.b = append(e.b, 1)
+		return
+	}
+	e.b = append(e.b, 0)
+}
+
+func (e *encoder) ints(v []int32) {
+	e.b = binary.AppendUvarint(e.b, uint64(len(v)))
+	for _, n := range v {
+		e.int(int64(n))
+	}
+}
+
+func (e *encoder) config(name, value string, unset bool) {
+	e.string(name)
+	e.string(value)
+	e.bool(unset)
+}
+
+// decoder reads fields until one does not fit; from then on it is bad and gives zeros.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) take(n int) []byte {
+	if d.bad || n > len(d.b) {
+		d.bad = true
+		return nil
+	}
+	out := d.b[:n]
+	d.b = d.b[n:]
+	return out
+}
+
+func (d *decoder) int() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.bad = true
+		return 0
+	}
+	d.take(n)
+	return v
+}
+
+func (d *decoder) int32() int32 {
+	v := d.int()
+	if v != int64(int32(v)) {
+		d.bad = true
+	}
+	return int32(v)
+}
+
+// count reads a length; every element takes at least a byte.
+func (d *decoder) count() int {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 || v > uint64(len(d.b)-n) {
+		d.bad = true
+		return 0
+	}
+	d.take(n)
+	return int(v)
+}
+
+func (d *decoder) string() string { return string(d.take(d.count())) }
+
+func (d *decoder) id() (id TopicID) {
+	copy(id[:], d.take(len(id)))
+	return id
+}
+
+func (d *decoder) bool() bool {
+	b := d.take(1)
+	if len(b) == 1 && b[0] > 1 {
+		d.bad = true
+	}
+	return len(b) == 1 && b[0] == 1
+}
+
+func (d *decoder) ints() []int32 {
+	n := d.count()
+	out := make([]int32, n)
+	for i := range out {
+		out[i] = d.int32()
+	}
+	return out
+}

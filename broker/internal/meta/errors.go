@@ -1,0 +1,33 @@
+package meta
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What a decision can refuse. Each maps to one Kafka error code; the message around it is for the user.
+var (
+	ErrInvalidTopic       = errors.New("invalid topic")
+	ErrTopicExists        = errors.New("topic already exists")
+	ErrUnknownTopic       = errors.New("unknown topic")
+	ErrUnknownTopicID     = errors.New("unknown topic id")
+	ErrInvalidPartitions  = errors.New("invalid number of partitions")
+	ErrInvalidReplication = errors.New("invalid replication factor")
+	ErrInvalidAssignment  = errors.New("invalid replica assignment")
+	ErrInvalidConfig      = errors.New("invalid configuration")
+	ErrInvalidRequest     = errors.New("invalid request")
+	ErrUnknownResource    = errors.New("unknown resource")
+)
+
+// Error is a refusal worded for the user. errors.Is finds its Kind.
+type Error struct {
+	Kind    error
+	Message string
+}
+
+func (e *Error) Error() string { return e.Message }
+func (e *Error) Unwrap() error { return e.Kind }
+
+func refuse(kind error, format string, args ...any) error {
+	return &Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,182 @@
+package meta
+
+import (
+	"maps"
+	"slices"
+)
+
+// Record is one change of the image. The kinds are in this file; records of one decision apply together.
+type Record interface{ apply(*draft) }
+
+// ClusterCreated names the cluster. It is the first record of a metadata log.
+type ClusterCreated struct{ ID string }
+
+// BrokerRegistered adds a broker or says where it is now.
+type BrokerRegistered struct{ Broker Broker }
+
+// ControllerElected says who decides.
+type ControllerElected struct{ ID int32 }
+
+// TopicCreated adds a topic that has no partitions yet.
+type TopicCreated struct {
+	ID       TopicID
+	Name     string
+	Internal bool
+}
+
+// PartitionChanged adds the partition that is next in the topic, or replaces one.
+type PartitionChanged struct {
+	Topic     TopicID
+	Index     int32
+	Partition Partition
+}
+
+// TopicConfigured sets one configuration of a topic, or takes it back.
+type TopicConfigured struct {
+	Topic TopicID
+	Name  string
+	Value string
+	Unset bool
+}
+
+// TopicDeleted removes a topic with its partitions.
+type TopicDeleted struct{ ID TopicID }
+
+// BrokerConfigured sets one configuration of a broker (its id in decimal) or of all (""), or takes it back.
+type BrokerConfigured struct {
+	Broker string
+	Name   string
+	Value  string
+	Unset  bool
+}
+
+// ProducerIDsAllocated says that ids below Next may be in use.
+type ProducerIDsAllocated struct{ Next int64 }
+
+// Apply returns the image after the records of one decision. m stays as it is.
+func (m *Image) Apply(records ...Record) *Image {
+	d := newDraft(m)
+	for _, r := range records {
+		r.apply(d)
+	}
+	return &d.Image
+}
+
+// draft is an image that is being made; what it shares with its base is copied at the first write.
+type draft struct {
+	Image
+	mine map[TopicID]bool // topics already copied
+}
+
+func newDraft(base *Image) *draft {
+	d := &draft{Image: *base, mine: map[TopicID]bool{}}
+	d.topics, d.ids, d.collisions = maps.Clone(base.topics), maps.Clone(base.ids), maps.Clone(base.collisions)
+	d.configs = maps.Clone(base.configs)
+	return d
+}
+
+// topic returns a copy of a topic that may be changed, or nil.
+func (d *draft) topic(id TopicID) *Topic {
+	t := d.ids[id]
+	if t == nil || d.mine[id] {
+		return t
+	}
+	c := *t
+	c.Config, c.Partitions = maps.Clone(t.Config), slices.Clone(t.Partitions)
+	d.put(&c)
+	return &c
+}
+
+func (d *draft) put(t *Topic) {
+	d.mine[t.ID] = true
+	d.topics[t.Name], d.ids[t.ID], d.collisions[collisionKey(t.Name)] = t, t, t.Name
+}
+
+func (r ClusterCreated) apply(d *draft)    { d.clusterID = r.ID }
+func (r ControllerElected) apply(d *draft) { d.controller = r.ID }
+
+func (r BrokerRegistered) apply(d *draft) {
+	i, found := slices.BinarySearchFunc(d.brokers, r.Broker.ID, func(b Broker, id int32) int { return int(b.ID) - int(id) })
+	d.brokers = slices.Clone(d.brokers)
+	if found {
+		d.brokers[i] = r.Broker
+		return
+	}
+	d.brokers = slices.Insert(d.brokers, i, r.Broker)
+}
+
+func (r TopicCreated) apply(d *draft) {
+	d.put(&Topic{Name: r.Name, ID: r.ID, Internal: r.Internal, Config: map[string]string{}})
+}
+
+func (r PartitionChanged) apply(d *draft) {
+	t := d.topic(r.Topic)
+	switch {
+	case t == nil:
+	case int(r.Index) == len(t.Partitions):
+		t.Partitions = append(t.Partitions, r.Partition)
+	case r.Index >= 0 && int(r.Index) < len(t.Partitions):
+		t.Partitions[r.Index] = r.Partition
+	}
+}
+
+func (r TopicConfigured) apply(d *draft) {
+	t := d.topic(r.Topic)
+	switch {
+	case t == nil:
+	case r.Unset:
+		delete(t.Config, r.Name)
+	default:
+		t.Config[r.Name] = r.Value
+	}
+}
+
+func (r TopicDeleted) apply(d *draft) {
+	t := d.ids[r.ID]
+	if t == nil {
+		return
+	}
+	delete(d.ids, r.ID)
+	delete(d.topics, t.Name)
+	delete(d.collisions, collisionKey(t.Name))
+}
+
+func (r BrokerConfigured) apply(d *draft) {
+	c := maps.Clone(d.configs[r.Broker])
+	if c == nil {
+		c = map[string]string{}
+	}
+	if r.Unset {
+		delete(c, r.Name)
+	} else {
+		c[r.Name] = r.Value
+	}
+	if d.configs[r.Broker] = c; len(c) == 0 {
+		delete(d.configs, r.Broker)
+	}
+}
+
+func (r ProducerIDsAllocated) apply(d *draft) { d.producerID = max(d.producerID, r.Next) }
+
+// Records are what makes this image from nothing: its snapshot.
+func (m *Image) Records() []Record {
+	out := []Record{ClusterCreated{m.clusterID}, ControllerElected{m.controller}}
+	for _, b := range m.brokers {
+		out = append(out, BrokerRegistered{b})
+	}
+	for _, t := range m.Topics() {
+		out = append(out, TopicCreated{t.ID, t.Name, t.Internal})
+		for i, p := range t.Partitions {
+			out = append(out, PartitionChanged{t.ID, int32(i), p})
+		}
+		for _, name := range slices.Sorted(maps.Keys(t.Config)) {
+			out = append(out, TopicConfigured{Topic: t.ID, Name: name, Value: t.Config[name]})
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(m.configs)) {
+		for _, name := range slices.Sorted(maps.Keys(m.configs[id])) {
+			out = append(out, BrokerConfigured{Broker: id, Name: name, Value: m.configs[id][name]})
+		}
+	}
+	return append(out, ProducerIDsAllocated{m.producerID})
+}
