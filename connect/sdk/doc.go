@@ -15,7 +15,10 @@
 //	}
 //
 //	func run(ctx context.Context, c Config, t *sdk.Task) error {
-//		claim := sdk.OpenClaim[int64](t, c.URL)     // claim.Position is where the last run got to, durably
+//		claim, err := sdk.OpenClaim[int64](t, c.URL)  // claim.Position is where the last run got to, durably
+//		if err != nil {
+//			return err
+//		}
 //		for entry := range entriesAfter(ctx, c, claim.Position) {
 //			err := claim.Emit(sdk.Record{Key: entry.ID, Value: entry.JSON}, entry.Seq)
 //			if err != nil {

@@ -35,19 +35,19 @@ var Handshake = plugin.HandshakeConfig{
 	MagicCookieValue: CookieValue,
 }
 
-// Door is the service as go-plugin carries it. The host leaves Server nil and dispenses DoorName, which
-// gives a PluginClient; the plugin sets Server.
+// Door is the service as go-plugin carries it. The host leaves Service nil and dispenses DoorName, which
+// gives a PluginClient; the plugin sets Service.
 type Door struct {
 	plugin.NetRPCUnsupportedPlugin
-	Server PluginServer
+	Service PluginServer
 }
 
 // GRPCServer registers the plugin's service.
 func (d *Door) GRPCServer(_ *plugin.GRPCBroker, s *grpc.Server) error {
-	if d.Server == nil {
-		return errors.New("proto.Door has no server")
+	if d.Service == nil {
+		return errors.New("proto.Door has no service")
 	}
-	RegisterPluginServer(s, d.Server)
+	RegisterPluginServer(s, d.Service)
 	return nil
 }
 
