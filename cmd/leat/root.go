@@ -73,7 +73,8 @@ func newRoot(std streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w\n  hint: `%s --help` lists the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(topicCommand(std), lintCommand(std), versionCommand(std))
+	root.AddCommand(produceCommand(std), consumeCommand(std), topicCommand(std), groupCommand(std),
+		lintCommand(std), versionCommand(std))
 	return root
 }
 
@@ -119,4 +120,14 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return usageError("%s takes no arguments, got %q\n  hint: `%s --help` lists the flags", cmd.Name(), args[0], cmd.CommandPath())
 	}
 	return nil
+}
+
+// oneArg asks for exactly one argument.
+func oneArg(what, example string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usageError("%s needs %s\n  hint: %s", cmd.Name(), what, example)
+		}
+		return nil
+	}
 }
