@@ -7,16 +7,16 @@ import (
 
 // What a decision can refuse. Each maps to one Kafka error code; the message around it is for the user.
 var (
-	ErrInvalidTopic       = errors.New("invalid topic")
-	ErrTopicExists        = errors.New("topic already exists")
-	ErrUnknownTopic       = errors.New("unknown topic")
-	ErrUnknownTopicID     = errors.New("unknown topic id")
-	ErrInvalidPartitions  = errors.New("invalid number of partitions")
-	ErrInvalidReplication = errors.New("invalid replication factor")
-	ErrInvalidAssignment  = errors.New("invalid replica assignment")
-	ErrInvalidConfig      = errors.New("invalid configuration")
-	ErrInvalidRequest     = errors.New("invalid request")
-	ErrUnknownResource    = errors.New("unknown resource")
+	ErrInvalidTopic          = errors.New("invalid topic")
+	ErrTopicExists           = errors.New("topic already exists")
+	ErrUnknownTopic          = errors.New("unknown topic")
+	ErrUnknownTopicID        = errors.New("unknown topic id")
+	ErrInvalidPartitions     = errors.New("invalid number of partitions")
+	ErrInvalidReplication    = errors.New("invalid replication factor")
+	ErrInvalidAssignment     = errors.New("invalid replica assignment")
+	ErrInvalidConfig         = errors.New("invalid configuration")
+	ErrInvalidRequest        = errors.New("invalid request")
+	ErrTopicDeletionDisabled = errors.New("topic deletion is disabled")
 )
 
 // Error is a refusal worded for the user. errors.Is finds its Kind.

@@ -1,0 +1,114 @@
+package meta
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Values reads configurations by Kafka's name. Asking for a name that the table does not have, or as another type, is a
+// mistake in the program and panics.
+type Values struct {
+	what  string
+	table map[string]*Def
+	get   func(*Def) string
+}
+
+func (v Values) def(name string) *Def {
+	d := v.table[name]
+	if d == nil {
+		panic(fmt.Sprintf("meta: no %s configuration %q", v.what, name))
+	}
+	return d
+}
+
+// String is the value as it was written; "" where there is none.
+func (v Values) String(name string) string { return v.get(v.def(name)) }
+
+// Int is a number of any size.
+func (v Values) Int(name string) int64 {
+	d := v.def(name)
+	n, err := strconv.ParseInt(strings.TrimSpace(v.get(d)), 10, 64)
+	if err != nil {
+		panic(fmt.Sprintf("meta: %s configuration %q is not a number: %v", v.what, name, err))
+	}
+	return n
+}
+
+// Bool is a switch.
+func (v Values) Bool(name string) bool {
+	b, ok := parseBool(v.get(v.def(name)))
+	if !ok {
+		panic(fmt.Sprintf("meta: %s configuration %q is not a switch", v.what, name))
+	}
+	return b
+}
+
+// Millis is a number of milliseconds. What a Duration cannot hold becomes its largest; negative stays negative.
+func (v Values) Millis(name string) time.Duration {
+	n := v.Int(name)
+	if n > int64(1<<63-1)/int64(time.Millisecond) {
+		return 1<<63 - 1
+	}
+	return time.Duration(n) * time.Millisecond
+}
+
+// List is the elements of a list.
+func (v Values) List(name string) []string { return splitList(v.get(v.def(name))) }
+
+// BrokerConfig is the configuration of one broker: what it was started with, and what was altered since.
+type BrokerConfig struct {
+	Values
+	node   string // its id in decimal
+	static map[string]string
+	image  atomic.Pointer[Image]
+}
+
+// NewBrokerConfig checks the properties that a broker is started with. ignored are names that only Kafka needs or that
+// nobody knows; a name that is nearly right, and a wrong value, are errors.
+func NewBrokerConfig(node int32, properties map[string]string) (c *BrokerConfig, ignored []string, err error) {
+	c = &BrokerConfig{node: strconv.Itoa(int(node)), static: map[string]string{}}
+	c.Values = Values{"broker", brokerTable, func(d *Def) string { return c.effective(d).Value }}
+	c.image.Store(NewImage())
+	var wrong []string
+	for _, name := range slices.Sorted(maps.Keys(properties)) {
+		d := brokerTable[name]
+		switch {
+		case d != nil:
+			if err := d.Check(properties[name]); err != nil {
+				wrong = append(wrong, err.Error())
+			}
+			c.static[name] = properties[name]
+		case withoutEffect[name] == nil && nearest(brokerTable, name) != "":
+			_, err := BrokerDef(name)
+			wrong = append(wrong, err.Error())
+		default:
+			ignored = append(ignored, name)
+		}
+	}
+	if wrong != nil {
+		return nil, nil, refuse(ErrInvalidConfig, "%s", strings.Join(wrong, "; "))
+	}
+	return c, ignored, nil
+}
+
+// Follow makes c see what was altered in image.
+func (c *BrokerConfig) Follow(image *Image) { c.image.Store(image) }
+
+// Topic is the configuration of a topic on this broker: its own, or what the broker has in its place.
+func (c *BrokerConfig) Topic(t *Topic) Values {
+	return c.topicValues(t.Config)
+}
+
+func (c *BrokerConfig) topicValues(own map[string]string) Values {
+	return Values{"topic", topicTable, func(d *Def) string {
+		if v, ok := own[d.Name]; ok {
+			return v
+		}
+		return c.standIn(d).Value
+	}}
+}
