@@ -1,0 +1,199 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+const keyProduce = 0
+
+const (
+	produceMin      = 3
+	produceMax      = 13
+	produceFlexible = 9
+	produceByID     = 13
+)
+
+// Versions before 3 are advertised and refused: old librdkafka takes the lowest version for what a broker can do (KAFKA-18659).
+var _ = register(&served{
+	key: keyProduce, min: 0, max: produceMax,
+	flexible: func(v int16) bool { return v >= produceFlexible },
+	serve:    (*API).produce,
+})
+
+// produced is the answer for one partition.
+type produced struct {
+	index int32
+	res   replica.Result
+	err   error
+}
+
+type producedTopic struct {
+	name       string
+	id         meta.TopicID
+	partitions []produced
+}
+
+// producing is a request whose partitions answer one by one.
+type producing struct {
+	version int16
+	topics  []producedTopic
+	reply   func(Reply, error)
+	acks    int16
+
+	mu   sync.Mutex
+	left int // partitions without an answer, and one for the loop that asks them
+}
+
+// produce reads the request in place: the batches go to the log out of the frame.
+func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
+	if c.Version < produceMin {
+		reply(Reply{}, fmt.Errorf("%w: Produce version %d is too old", ErrMalformed, c.Version))
+		return
+	}
+	r := reader{b: body, flexible: c.Version >= produceFlexible}
+	transactional := r.str()
+	acks := r.i16()
+	r.i32() // timeout: there is one replica, nobody is waited for
+	var refuse error
+	switch {
+	case acks < -1 || acks > 1:
+		refuse = kerr.InvalidRequiredAcks
+	case transactional != "":
+		refuse = kerr.TransactionalIDAuthorizationFailed
+	}
+	p := &producing{version: c.Version, reply: reply, acks: acks, left: 1}
+	type work struct {
+		topic, partition int
+		records          []byte
+	}
+	var todo []work
+	for range r.array(2) {
+		t := producedTopic{}
+		if c.Version >= produceByID {
+			t.id = r.topicID()
+		} else {
+			t.name = r.str()
+		}
+		for range r.array(4) {
+			index := r.i32()
+			records := r.bytes()
+			r.tags(nil)
+			todo = append(todo, work{len(p.topics), len(t.partitions), records})
+			t.partitions = append(t.partitions, produced{index: index})
+		}
+		r.tags(nil)
+		p.topics = append(p.topics, t)
+	}
+	if r.tags(nil); r.bad || len(r.b) > 0 {
+		reply(Reply{}, fmt.Errorf("%w: Produce", ErrMalformed))
+		return
+	}
+	now := a.clock()
+	p.left += len(todo)
+	for _, w := range todo {
+		t := &p.topics[w.topic]
+		at := &t.partitions[w.partition]
+		if refuse != nil {
+			p.done(at, replica.Result{}, refuse)
+			continue
+		}
+		part, err := a.partition(t.name, t.id, at.index)
+		if err != nil {
+			p.done(at, replica.Result{}, err)
+			continue
+		}
+		part.Append(w.records, acks, now, func(res replica.Result, err error) { p.done(at, res, err) })
+	}
+	p.done(nil, replica.Result{}, nil)
+}
+
+// partition finds a partition that this broker leads, by name or, where the name is empty, by id.
+func (a *API) partition(name string, id meta.TopicID, index int32) (*replica.Partition, error) {
+	im := a.Meta.Image()
+	var t *meta.Topic
+	if name == "" && id != (meta.TopicID{}) {
+		if t = im.TopicByID(id); t == nil {
+			return nil, meta.ErrUnknownTopicID
+		}
+	} else if t = im.Topic(name); t == nil {
+		return nil, meta.ErrUnknownTopic
+	}
+	if p := a.Replicas.Get(replica.ID{Topic: t.ID, Partition: index}); p != nil {
+		return p, nil
+	}
+	if _, ok := t.Partition(index); !ok {
+		return nil, meta.ErrUnknownTopic
+	}
+	return nil, kerr.NotLeaderForPartition
+}
+
+// done notes the answer of a partition; the last one sends the response.
+func (p *producing) done(at *produced, res replica.Result, err error) {
+	p.mu.Lock()
+	if at != nil {
+		at.res, at.err = res, err
+	}
+	p.left--
+	last := p.left == 0
+	p.mu.Unlock()
+	if !last {
+		return
+	}
+	if p.acks == 0 {
+		var errs []error
+		for _, t := range p.topics {
+			for _, at := range t.partitions {
+				errs = append(errs, at.err)
+			}
+		}
+		p.reply(Reply{Empty: true}, errors.Join(errs...)) // nobody reads an answer: closing the connection is the only way to say it
+		return
+	}
+	p.reply(Reply{Bytes: p.encode()}, nil)
+}
+
+func (p *producing) encode() []byte {
+	w := writer{b: make([]byte, 0, 64*len(p.topics)+64), flexible: p.version >= produceFlexible}
+	w.length(len(p.topics))
+	for _, t := range p.topics {
+		if p.version >= produceByID {
+			w.b = append(w.b, t.id[:]...)
+		} else {
+			w.str(t.name)
+		}
+		w.length(len(t.partitions))
+		for _, at := range t.partitions {
+			p.encodePartition(&w, at)
+		}
+		w.noTags()
+	}
+	w.i32(0) // throttle time
+	w.noTags()
+	return w.b
+}
+
+func (p *producing) encodePartition(w *writer, at produced) {
+	base, start, text := at.res.BaseOffset, at.res.StartOffset, ""
+	if at.err != nil {
+		base, start, text = -1, -1, at.err.Error()
+		at.res.LogAppendTime = -1
+	}
+	w.i32(at.index)
+	w.i16(code(at.err))
+	w.i64(base)
+	w.i64(at.res.LogAppendTime)
+	if p.version >= 5 {
+		w.i64(start)
+	}
+	if p.version >= 8 {
+		w.length(0) // the batch fails as a whole, not record by record
+		w.nullable(text)
+	}
+	w.noTags()
+}

@@ -1,0 +1,290 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/leatstream/leat/broker/internal/storage"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+const keyFetch = 1
+
+const (
+	fetchMin      = 4
+	fetchMax      = 18
+	fetchFlexible = 12
+	fetchByID     = 13
+)
+
+var _ = register(&served{
+	key: keyFetch, min: fetchMin, max: fetchMax,
+	flexible: func(v int16) bool { return v >= fetchFlexible },
+	serve:    (*API).fetch,
+})
+
+// inlineMax is the largest range that is copied into the response; larger ones go from the file to the socket.
+const inlineMax = 64 << 10
+
+func (a *API) fetch(c *Call, body []byte, reply func(Reply, error)) {
+	req, err := decodeFetch(c.Version, body)
+	if err != nil {
+		reply(Reply{}, err)
+		return
+	}
+	if req.replica >= 0 {
+		req.fail(a, reply, kerr.ClusterAuthorizationFailed) // followers do not speak Kafka here
+		return
+	}
+	session, wanted, err := a.sessions.use(req, int(a.Config.Int("max.incremental.fetch.session.cache.slots")), a.clock())
+	if err != nil {
+		req.fail(a, reply, err)
+		return
+	}
+	limit := min(int(req.maxBytes), int(a.Config.Int("fetch.max.bytes")))
+	f := &fetching{api: a, req: req, session: session, wanted: wanted, limit: limit, reply: reply, subscribed: map[*replica.Partition]struct{}{}}
+	f.start(c.Context)
+}
+
+// fetching is one fetch, perhaps parked.
+type fetching struct {
+	api     *API
+	req     *fetchRequest
+	session *fetchSession // nil: without
+	wanted  []*wantedPartition
+	limit   int
+	reply   func(Reply, error)
+
+	mu         sync.Mutex
+	subscribed map[*replica.Partition]struct{}
+	trying     bool // an attempt is under way; news while it is mean another
+	news       bool
+	finished   bool
+	expired    bool
+	timer      *time.Timer
+	stopWatch  func() bool
+}
+
+// start answers at once or parks until there is enough to answer with, the wait is over, or the connection is gone.
+func (f *fetching) start(ctx context.Context) {
+	f.expired = f.req.maxWait <= 0 || len(f.wanted) == 0
+	f.trying = true
+	if f.attempt() {
+		return
+	}
+	f.mu.Lock()
+	f.stopWatch = context.AfterFunc(ctx, f.expire)
+	f.timer = time.AfterFunc(f.req.maxWait, f.expire)
+	f.mu.Unlock()
+	for _, w := range f.wanted {
+		if p, err := f.api.partition(w.name, w.id, w.index); err == nil {
+			f.mu.Lock()
+			f.subscribed[p] = struct{}{}
+			f.mu.Unlock()
+			p.Subscribe(f)
+		}
+	}
+	f.mu.Lock()
+	f.news = true // what came between the attempt and the subscriptions
+	f.mu.Unlock()
+	f.try()
+}
+
+func (f *fetching) expire() {
+	f.mu.Lock()
+	f.expired, f.news = true, true
+	again := !f.trying
+	f.trying = true
+	f.mu.Unlock()
+	if again {
+		f.try()
+	}
+}
+
+// PartitionChanged is called by partitions that were subscribed to.
+func (f *fetching) PartitionChanged() {
+	f.mu.Lock()
+	f.news = true
+	again := !f.trying && !f.finished
+	if again {
+		f.trying = true
+	}
+	f.mu.Unlock()
+	if again {
+		go f.try() // not on the goroutine that syncs the log
+	}
+}
+
+// try repeats attempts as long as there is news. Only one goroutine is in it.
+func (f *fetching) try() {
+	for {
+		f.mu.Lock()
+		if f.finished || !f.news {
+			f.trying = false
+			f.mu.Unlock()
+			return
+		}
+		f.news = false
+		f.mu.Unlock()
+		if f.attempt() {
+			return
+		}
+	}
+}
+
+// attempt reads every partition, and replies if that is enough.
+func (f *fetching) attempt() bool {
+	f.mu.Lock()
+	expired := f.expired
+	f.mu.Unlock()
+	results, size, failed := f.read()
+	if size < int(f.req.minBytes) && !failed && !expired {
+		release(results)
+		return false
+	}
+	f.mu.Lock()
+	f.finished = true
+	if f.timer != nil {
+		f.timer.Stop()
+		f.stopWatch()
+	}
+	subscribed := f.subscribed
+	f.mu.Unlock()
+	for p := range subscribed {
+		p.Unsubscribe(f)
+	}
+	if f.session != nil {
+		results = f.session.sent(results, f.req.fullSession())
+	}
+	reply, err := f.req.encode(sessionID(f.session), results)
+	if err != nil {
+		release(results)
+	}
+	f.reply(reply, err)
+	return true
+}
+
+// read reads the wanted partitions in turn: the first with data gives one batch at least, whatever the limits (KIP-74).
+func (f *fetching) read() (results []fetched, size int, failed bool) {
+	left := f.limit
+	for _, w := range f.wanted {
+		res := fetched{wantedPartition: w, read: replica.Read{HighWatermark: -1, StartOffset: -1}}
+		p, err := f.api.partition(w.name, w.id, w.index)
+		if err == nil {
+			err = p.CheckEpoch(w.leaderEpoch)
+		}
+		if err == nil {
+			res.read, err = p.Read(w.offset, max(min(left, int(w.maxBytes)), 0), size == 0)
+		}
+		res.err = err
+		failed = failed || err != nil
+		size += res.read.Chunk.Len
+		left -= res.read.Chunk.Len
+		results = append(results, res)
+	}
+	return results, size, failed
+}
+
+func release(results []fetched) {
+	for _, r := range results {
+		r.read.Chunk.Release()
+	}
+}
+
+// fetched is the answer for one partition.
+type fetched struct {
+	*wantedPartition
+	read replica.Read
+	err  error
+}
+
+// fail answers the whole request with an error.
+func (r *fetchRequest) fail(_ *API, reply func(Reply, error), err error) {
+	w := writer{flexible: r.version >= fetchFlexible}
+	w.i32(0)
+	if r.version >= 7 {
+		w.i16(code(err))
+		w.i32(0)
+	}
+	w.length(0)
+	w.noTags()
+	reply(Reply{Bytes: w.b}, nil)
+}
+
+// encode builds the response. Its results are grouped by topic as they come.
+func (r *fetchRequest) encode(session int32, results []fetched) (Reply, error) {
+	w := writer{b: make([]byte, 0, 128+128*len(results)), flexible: r.version >= fetchFlexible}
+	var inserts []Insert
+	w.i32(0) // throttle time
+	if r.version >= 7 {
+		w.i16(0)
+		w.i32(session)
+	}
+	groups := byTopic(results)
+	w.length(len(groups))
+	for _, g := range groups {
+		if r.version >= fetchByID {
+			w.b = append(w.b, g[0].id[:]...)
+		} else {
+			w.str(g[0].name)
+		}
+		w.length(len(g))
+		for _, p := range g {
+			var err error
+			if inserts, err = r.encodePartition(&w, p, inserts); err != nil {
+				return Reply{}, fmt.Errorf("fetch %s partition %d: %w", p.name, p.index, err)
+			}
+		}
+		w.noTags()
+	}
+	w.noTags()
+	return Reply{Bytes: w.b, Inserts: inserts}, nil
+}
+
+func (r *fetchRequest) encodePartition(w *writer, p fetched, inserts []Insert) ([]Insert, error) {
+	w.i32(p.index)
+	w.i16(code(p.err))
+	w.i64(p.read.HighWatermark)
+	w.i64(p.read.HighWatermark) // last stable offset: without transactions, the same
+	if r.version >= 5 {
+		w.i64(p.read.StartOffset)
+	}
+	w.length(0) // aborted transactions
+	if r.version >= 11 {
+		w.i32(-1) // preferred read replica
+	}
+	chunk := p.read.Chunk
+	w.length(chunk.Len)
+	switch {
+	case chunk.Len == 0:
+	case chunk.Len <= inlineMax:
+		at := len(w.b)
+		w.b = append(w.b, make([]byte, chunk.Len)...)
+		if err := chunk.ReadInto(w.b[at:]); err != nil {
+			return inserts, errors.Join(err, storage.ErrDamaged)
+		}
+		chunk.Release()
+	default:
+		inserts = append(inserts, Insert{At: len(w.b), Chunk: chunk})
+	}
+	w.noTags()
+	return inserts, nil
+}
+
+// byTopic groups neighbours of one topic.
+func byTopic(results []fetched) [][]fetched {
+	var groups [][]fetched
+	for i, r := range results {
+		if i > 0 && r.name == results[i-1].name && r.id == results[i-1].id {
+			last := len(groups) - 1
+			groups[last] = append(groups[last], r)
+			continue
+		}
+		groups = append(groups, []fetched{r})
+	}
+	return groups
+}

@@ -1,0 +1,65 @@
+package api
+
+import (
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var _ = handle(1, 10, (*API).listOffsets)
+
+// What a timestamp below zero asks for.
+const (
+	atLatest        = -1
+	atEarliest      = -2
+	atMaxTimestamp  = -3 // KIP-734
+	atEarliestLocal = -4 // KIP-405
+	atLatestTiered  = -5 // KIP-1005
+)
+
+func (a *API) listOffsets(c *Call, req *kmsg.ListOffsetsRequest, resp *kmsg.ListOffsetsResponse) error {
+	for _, t := range req.Topics {
+		rt := kmsg.NewListOffsetsResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewListOffsetsResponseTopicPartition()
+			rp.Partition = p.Partition
+			rp.ErrorCode = code(a.listOffset(t.Topic, p, &rp))
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return nil
+}
+
+func (a *API) listOffset(topic string, req kmsg.ListOffsetsRequestTopicPartition, resp *kmsg.ListOffsetsResponseTopicPartition) error {
+	resp.Offset, resp.Timestamp, resp.LeaderEpoch = -1, -1, -1
+	p, err := a.partition(topic, meta.TopicID{}, req.Partition)
+	if err != nil {
+		return err
+	}
+	if err := p.CheckEpoch(req.CurrentLeaderEpoch); err != nil {
+		return err
+	}
+	if resp.Offset, resp.Timestamp, err = offsetAt(p, req.Timestamp); err == nil && resp.Offset >= 0 {
+		resp.LeaderEpoch = p.LeaderEpoch()
+	}
+	return err
+}
+
+func offsetAt(p *replica.Partition, ts int64) (offset, at int64, err error) {
+	switch ts {
+	case atLatest:
+		offset, err = p.HighWatermark()
+		return offset, -1, err
+	case atEarliest, atEarliestLocal:
+		offset, err = p.StartOffset()
+		return offset, -1, err
+	case atMaxTimestamp:
+		return p.MaxTime()
+	case atLatestTiered:
+		return -1, -1, nil // nothing is tiered
+	default:
+		return p.OffsetForTime(ts)
+	}
+}

@@ -1,0 +1,166 @@
+package api
+
+import (
+	"crypto/rand"
+	"errors"
+
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var _ = handle(0, 13, (*API).metadata)
+
+// metadata answers who leads what, and creates what a client asks for by name if both sides allow it. Kafka answers such
+// a first request with an error and creates meanwhile; here the topic is there at once.
+func (a *API) metadata(c *Call, req *kmsg.MetadataRequest, resp *kmsg.MetadataResponse) error {
+	a.createAsked(c, req)
+	m := a.Meta.Image()
+	resp.ClusterID = kmsg.StringPtr(m.ClusterID())
+	resp.ControllerID = m.Controller()
+	for _, b := range a.brokers(c, m) {
+		mb := kmsg.NewMetadataResponseBroker()
+		mb.NodeID, mb.Host, mb.Port, mb.Rack = b.ID, b.Host, b.Port, rack(b)
+		resp.Brokers = append(resp.Brokers, mb)
+	}
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = clusterOperations
+	}
+	if req.Topics == nil || c.Version == 0 && len(req.Topics) == 0 {
+		for _, t := range m.Topics() {
+			resp.Topics = append(resp.Topics, metadataTopic(t, req.IncludeTopicAuthorizedOperations))
+		}
+		return nil
+	}
+	for _, want := range req.Topics {
+		t, err := askedTopic(m, want)
+		if err != nil {
+			mt := kmsg.NewMetadataResponseTopic()
+			mt.Topic, mt.TopicID = want.Topic, want.TopicID
+			mt.ErrorCode, _ = refusal(err)
+			if mt.Topic == nil && c.Version < 12 {
+				mt.Topic = kmsg.StringPtr("")
+			}
+			resp.Topics = append(resp.Topics, mt)
+			continue
+		}
+		resp.Topics = append(resp.Topics, metadataTopic(t, req.IncludeTopicAuthorizedOperations))
+	}
+	return nil
+}
+
+func askedTopic(m *meta.Image, want kmsg.MetadataRequestTopic) (*meta.Topic, error) {
+	if want.Topic == nil {
+		if t := m.TopicByID(want.TopicID); t != nil {
+			return t, nil
+		}
+		return nil, kerr.UnknownTopicID
+	}
+	if err := meta.CheckTopicName(*want.Topic); err != nil {
+		return nil, err
+	}
+	if t := m.Topic(*want.Topic); t != nil {
+		return t, nil
+	}
+	return nil, kerr.UnknownTopicOrPartition
+}
+
+func metadataTopic(t *meta.Topic, operations bool) kmsg.MetadataResponseTopic {
+	mt := kmsg.NewMetadataResponseTopic()
+	mt.Topic, mt.TopicID, mt.IsInternal = kmsg.StringPtr(t.Name), t.ID, t.Internal
+	if operations {
+		mt.AuthorizedOperations = topicOperations
+	}
+	mt.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(t.Partitions))
+	for i, p := range t.Partitions {
+		mp := kmsg.NewMetadataResponseTopicPartition()
+		mp.Partition, mp.Leader, mp.LeaderEpoch = int32(i), p.Leader, p.LeaderEpoch
+		mp.Replicas, mp.ISR = p.Replicas, p.ISR
+		mt.Partitions[i] = mp
+	}
+	return mt
+}
+
+// createAsked creates the topics that are asked for by name and missing. What cannot be created is answered as unknown.
+func (a *API) createAsked(c *Call, req *kmsg.MetadataRequest) {
+	if c.Version >= 4 && !req.AllowAutoTopicCreation || !a.Config.Bool("auto.create.topics.enable") {
+		return
+	}
+	m := a.Meta.Image()
+	var missing []string
+	for _, want := range req.Topics {
+		if want.Topic != nil && m.Topic(*want.Topic) == nil && !internalTopic(*want.Topic) && meta.CheckTopicName(*want.Topic) == nil {
+			missing = append(missing, *want.Topic)
+		}
+	}
+	if len(missing) == 0 {
+		return
+	}
+	_, err := a.Meta.Propose(c.Context, func(m *meta.Image) ([]meta.Record, error) {
+		var out []meta.Record
+		for _, name := range missing {
+			recs, err := meta.CreateTopic(m, a.Config, meta.NewTopic{Name: name, ID: newTopicID(), Partitions: -1, Replication: -1})
+			if err != nil {
+				if !errors.Is(err, meta.ErrTopicExists) {
+					a.Log.Warn("a topic that a client asked for cannot be created", "topic", name, "error", err)
+				}
+				continue
+			}
+			m, out = m.Apply(recs...), append(out, recs...)
+		}
+		return out, nil
+	})
+	if err != nil {
+		a.Log.Error("topics that a client asked for cannot be created", "error", err)
+	}
+}
+
+// internalTopic tells names that the broker itself makes topics of.
+func internalTopic(name string) bool {
+	return name == "__consumer_offsets" || name == "__transaction_state" || name == "__share_group_state"
+}
+
+func newTopicID() (id meta.TopicID) {
+	_, _ = rand.Read(id[:]) // crypto/rand does not fail
+	return id
+}
+
+// What everybody may do while nobody has to authenticate: bits by AclOperation (KIP-430).
+const (
+	clusterOperations = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12
+	topicOperations   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
+)
+
+// brokers are the members of the cluster, this one by the address that leads to the listener the client came through.
+func (a *API) brokers(c *Call, m *meta.Image) []meta.Broker {
+	out := append([]meta.Broker(nil), m.Brokers()...)
+	for i, b := range out {
+		if b.ID == a.NodeID && a.Advertised != nil {
+			out[i].Host, out[i].Port = a.Advertised(c)
+		}
+	}
+	return out
+}
+
+func rack(b meta.Broker) *string {
+	if b.Rack == "" {
+		return nil
+	}
+	return kmsg.StringPtr(b.Rack)
+}
+
+// refusal is an error as responses carry it: its code, and a message where there is one for the user.
+func refusal(err error) (int16, *string) {
+	if err == nil {
+		return 0, nil
+	}
+	number := code(err)
+	var worded *meta.Error
+	if errors.As(err, &worded) {
+		return number, kmsg.StringPtr(worded.Message)
+	}
+	if k := kerr.TypedErrorForCode(number); k != nil {
+		return number, kmsg.StringPtr(k.Description)
+	}
+	return number, nil
+}

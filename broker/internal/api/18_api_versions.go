@@ -1,0 +1,33 @@
+package api
+
+import (
+	"regexp"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const keyAPIVersions = 18
+
+// init and not a variable: the handler reads the table that it is in.
+func init() { handle(0, 4, (*API).apiVersions) }
+
+var clientSoftware = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?$`) // KIP-511
+
+func (a *API) apiVersions(c *Call, req *kmsg.ApiVersionsRequest, resp *kmsg.ApiVersionsResponse) error {
+	if c.Version >= 3 && (!clientSoftware.MatchString(req.ClientSoftwareName) || !clientSoftware.MatchString(req.ClientSoftwareVersion)) {
+		return kerr.InvalidRequest
+	}
+	resp.ApiKeys = advertised()
+	return nil
+}
+
+func advertised() []kmsg.ApiVersionsResponseApiKey {
+	var keys []kmsg.ApiVersionsResponseApiKey
+	for _, v := range Versions() {
+		k := kmsg.NewApiVersionsResponseApiKey()
+		k.ApiKey, k.MinVersion, k.MaxVersion = v.Key, v.Min, v.Max
+		keys = append(keys, k)
+	}
+	return keys
+}

@@ -1,0 +1,115 @@
+package api
+
+import (
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var _ = handle(0, 7, (*API).createTopics)
+
+func (a *API) createTopics(c *Call, req *kmsg.CreateTopicsRequest, resp *kmsg.CreateTopicsResponse) error {
+	names := map[string]int{}
+	for _, t := range req.Topics {
+		names[t.Topic]++
+	}
+	steps := make([]step, 0, len(req.Topics))
+	made := make([]meta.TopicID, len(req.Topics))
+	resp.Topics = make([]kmsg.CreateTopicsResponseTopic, len(req.Topics))
+	for i, t := range req.Topics {
+		r := &resp.Topics[i]
+		*r = kmsg.NewCreateTopicsResponseTopic()
+		r.Topic, r.NumPartitions, r.ReplicationFactor = t.Topic, -1, -1
+		made[i] = newTopicID()
+		steps = append(steps, step{
+			decide: func(m *meta.Image) ([]meta.Record, error) {
+				if names[t.Topic] > 1 {
+					return nil, &meta.Error{Kind: meta.ErrInvalidRequest, Message: "Duplicate topic name."}
+				}
+				want, err := newTopic(t, made[i])
+				if err != nil {
+					return nil, err
+				}
+				return meta.CreateTopic(m, a.Config, want)
+			},
+			answer: func(err error) { r.ErrorCode, r.ErrorMessage = refusal(err) },
+		})
+	}
+	m := a.proposeEach(c, req.ValidateOnly, steps)
+	for i := range resp.Topics {
+		if t := m.TopicByID(made[i]); t != nil && resp.Topics[i].ErrorCode == 0 {
+			a.describeCreated(&resp.Topics[i], t, req.ValidateOnly)
+		}
+	}
+	return nil
+}
+
+func newTopic(t kmsg.CreateTopicsRequestTopic, id meta.TopicID) (meta.NewTopic, error) {
+	want := meta.NewTopic{
+		Name: t.Topic, ID: id, Partitions: t.NumPartitions, Replication: t.ReplicationFactor,
+		Internal: internalTopic(t.Topic), Config: map[string]*string{},
+	}
+	for _, p := range t.ReplicaAssignment {
+		if want.Assignment == nil {
+			want.Assignment = map[int32][]int32{}
+		}
+		if _, twice := want.Assignment[p.Partition]; twice {
+			return want, &meta.Error{Kind: meta.ErrInvalidAssignment, Message: "The manual partition assignment names a partition more than once."}
+		}
+		want.Assignment[p.Partition] = p.Replicas
+	}
+	for _, c := range t.Configs {
+		want.Config[c.Name] = c.Value
+	}
+	return want, nil
+}
+
+// describeCreated says what the topic is like (KIP-525).
+func (a *API) describeCreated(r *kmsg.CreateTopicsResponseTopic, t *meta.Topic, validateOnly bool) {
+	if !validateOnly {
+		r.TopicID = t.ID
+	}
+	r.NumPartitions = int32(len(t.Partitions))
+	r.ReplicationFactor = int16(len(t.Partitions[0].Replicas))
+	for _, d := range a.Config.DescribeTopic(t) {
+		rc := kmsg.NewCreateTopicsResponseTopicConfig()
+		rc.Name, rc.Value, rc.ReadOnly, rc.Source, rc.IsSensitive = d.Def.Name, value(d.Setting), d.ReadOnly, int8(d.Source), d.Def.Sensitive()
+		r.Configs = append(r.Configs, rc)
+	}
+}
+
+// step is one of several changes that a request asks for; each succeeds or fails by itself.
+type step struct {
+	decide func(*meta.Image) ([]meta.Record, error)
+	answer func(error)
+}
+
+// proposeEach makes all changes that are not refused durable at once and answers every step. It returns the image after
+// them; for validateOnly that image is only imagined.
+func (a *API) proposeEach(c *Call, validateOnly bool, steps []step) *meta.Image {
+	verdicts := make([]error, len(steps))
+	imagined := a.Meta.Image()
+	decide := func(m *meta.Image) ([]meta.Record, error) {
+		var out []meta.Record
+		for i, s := range steps {
+			var recs []meta.Record
+			if recs, verdicts[i] = s.decide(m); verdicts[i] == nil {
+				m, out = m.Apply(recs...), append(out, recs...)
+			}
+		}
+		imagined = m
+		return out, nil
+	}
+	var err error
+	if validateOnly {
+		_, err = decide(imagined)
+	} else {
+		_, err = a.Meta.Propose(c.Context, decide)
+	}
+	for i, s := range steps {
+		if verdicts[i] == nil {
+			verdicts[i] = err
+		}
+		s.answer(verdicts[i])
+	}
+	return imagined
+}

@@ -1,0 +1,44 @@
+package api
+
+import (
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var _ = handle(1, 6, (*API).deleteTopics)
+
+func (a *API) deleteTopics(c *Call, req *kmsg.DeleteTopicsRequest, resp *kmsg.DeleteTopicsResponse) error {
+	asked := req.Topics
+	for _, name := range req.TopicNames {
+		asked = append(asked, kmsg.DeleteTopicsRequestTopic{Topic: kmsg.StringPtr(name)})
+	}
+	before := a.Meta.Image()
+	steps := make([]step, 0, len(asked))
+	resp.Topics = make([]kmsg.DeleteTopicsResponseTopic, len(asked))
+	for i, t := range asked {
+		r := &resp.Topics[i]
+		*r = kmsg.NewDeleteTopicsResponseTopic()
+		r.Topic, r.TopicID = t.Topic, t.TopicID
+		name := ""
+		if t.Topic != nil {
+			name = *t.Topic
+		}
+		if known := before.TopicByID(t.TopicID); known != nil && name == "" {
+			r.Topic = kmsg.StringPtr(known.Name)
+		}
+		steps = append(steps, step{
+			decide: func(m *meta.Image) ([]meta.Record, error) {
+				if name != "" && t.TopicID != (meta.TopicID{}) {
+					return nil, &meta.Error{Kind: meta.ErrInvalidRequest, Message: "Topic name and topic id can not both be specified."}
+				}
+				if known := m.Topic(name); known != nil {
+					r.TopicID = known.ID
+				}
+				return meta.DeleteTopic(m, a.Config, name, t.TopicID)
+			},
+			answer: func(err error) { r.ErrorCode, r.ErrorMessage = refusal(err) },
+		})
+	}
+	a.proposeEach(c, false, steps)
+	return nil
+}

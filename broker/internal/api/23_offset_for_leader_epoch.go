@@ -1,0 +1,36 @@
+package api
+
+import (
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var _ = handle(2, 4, (*API).offsetForLeaderEpoch)
+
+func (a *API) offsetForLeaderEpoch(_ *Call, req *kmsg.OffsetForLeaderEpochRequest, resp *kmsg.OffsetForLeaderEpochResponse) error {
+	for _, t := range req.Topics {
+		rt := kmsg.NewOffsetForLeaderEpochResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+			rp.Partition = p.Partition
+			rp.LeaderEpoch, rp.EndOffset = -1, -1
+			rp.ErrorCode = code(a.epochEnd(t.Topic, p, &rp))
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return nil
+}
+
+func (a *API) epochEnd(topic string, req kmsg.OffsetForLeaderEpochRequestTopicPartition, resp *kmsg.OffsetForLeaderEpochResponseTopicPartition) error {
+	p, err := a.partition(topic, meta.TopicID{}, req.Partition)
+	if err != nil {
+		return err
+	}
+	if err := p.CheckEpoch(req.CurrentLeaderEpoch); err != nil {
+		return err
+	}
+	resp.LeaderEpoch, resp.EndOffset, err = p.EpochEnd(req.LeaderEpoch)
+	return err
+}

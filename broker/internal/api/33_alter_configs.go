@@ -1,0 +1,50 @@
+package api
+
+import (
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var _ = handle(0, 2, (*API).alterConfigs)
+
+// alterConfigs is what tools used before KIP-339: the request names everything that is set afterwards.
+func (a *API) alterConfigs(c *Call, req *kmsg.AlterConfigsRequest, resp *kmsg.AlterConfigsResponse) error {
+	steps := make([]step, 0, len(req.Resources))
+	resp.Resources = make([]kmsg.AlterConfigsResponseResource, len(req.Resources))
+	for i, res := range req.Resources {
+		r := &resp.Resources[i]
+		*r = kmsg.NewAlterConfigsResponseResource()
+		r.ResourceType, r.ResourceName = res.ResourceType, res.ResourceName
+		steps = append(steps, step{
+			decide: func(m *meta.Image) ([]meta.Record, error) {
+				return a.alterResource(m, res.ResourceType, res.ResourceName, replaceAll(m, res))
+			},
+			answer: func(err error) { r.ErrorCode, r.ErrorMessage = refusal(err) },
+		})
+	}
+	a.proposeEach(c, req.ValidateOnly, steps)
+	return nil
+}
+
+// replaceAll is the changes that leave only what res names.
+func replaceAll(m *meta.Image, res kmsg.AlterConfigsRequestResource) []meta.Alter {
+	var changes []meta.Alter
+	named := map[string]bool{}
+	for _, ch := range res.Configs {
+		named[ch.Name] = true
+		changes = append(changes, meta.Alter{Name: ch.Name, Op: meta.OpSet, Value: ch.Value})
+	}
+	have := m.BrokerAltered(res.ResourceName)
+	if res.ResourceType == kmsg.ConfigResourceTypeTopic {
+		have = nil
+		if t := m.Topic(res.ResourceName); t != nil {
+			have = t.Config
+		}
+	}
+	for name := range have {
+		if !named[name] {
+			changes = append(changes, meta.Alter{Name: name, Op: meta.OpDelete})
+		}
+	}
+	return changes
+}

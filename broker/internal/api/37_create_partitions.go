@@ -1,0 +1,37 @@
+package api
+
+import (
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var _ = handle(0, 3, (*API).createPartitions)
+
+func (a *API) createPartitions(c *Call, req *kmsg.CreatePartitionsRequest, resp *kmsg.CreatePartitionsResponse) error {
+	names := map[string]int{}
+	for _, t := range req.Topics {
+		names[t.Topic]++
+	}
+	steps := make([]step, 0, len(req.Topics))
+	resp.Topics = make([]kmsg.CreatePartitionsResponseTopic, len(req.Topics))
+	for i, t := range req.Topics {
+		r := &resp.Topics[i]
+		*r = kmsg.NewCreatePartitionsResponseTopic()
+		r.Topic = t.Topic
+		var assignment [][]int32
+		for _, p := range t.Assignment {
+			assignment = append(assignment, p.Replicas)
+		}
+		steps = append(steps, step{
+			decide: func(m *meta.Image) ([]meta.Record, error) {
+				if names[t.Topic] > 1 {
+					return nil, &meta.Error{Kind: meta.ErrInvalidRequest, Message: "Duplicate topic name."}
+				}
+				return meta.CreatePartitions(m, t.Topic, t.Count, assignment)
+			},
+			answer: func(err error) { r.ErrorCode, r.ErrorMessage = refusal(err) },
+		})
+	}
+	a.proposeEach(c, req.ValidateOnly, steps)
+	return nil
+}

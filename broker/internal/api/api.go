@@ -1,0 +1,85 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/leatstream/leat/broker/internal/storage"
+)
+
+// API is what handlers reach. The broker fills it before the first request.
+type API struct {
+	NodeID   int32
+	Meta     *meta.Store
+	Config   *meta.BrokerConfig
+	Replicas *replica.Manager
+	Log      *slog.Logger
+
+	// Advertised is where clients that came to a call's listener find this broker.
+	Advertised func(c *Call) (host string, port int32)
+
+	sessions  sessionCache
+	producers producerIDs
+	now       atomic.Pointer[func() time.Time]
+}
+
+// clock is time.Now, or a test's.
+func (a *API) clock() time.Time {
+	if now := a.now.Load(); now != nil {
+		return (*now)()
+	}
+	return time.Now()
+}
+
+// Call is one request on its way.
+type Call struct {
+	Context    context.Context // ends with the connection
+	Key        int16
+	Version    int16
+	ClientID   string
+	ClientHost string
+	Listener   string // address of the listener that the connection came through; empty for the in-memory door
+
+	parked bool
+	finish func(error)
+}
+
+// Park keeps the call open after its handler returned nil. The returned function finishes it, from any goroutine, once.
+func (c *Call) Park() (done func(error)) {
+	c.parked = true
+	return c.finish
+}
+
+// Reply is the body of a response: Bytes, with ranges of files spliced in.
+type Reply struct {
+	Bytes   []byte
+	Inserts []Insert
+	Empty   bool // no response at all (acks=0)
+}
+
+// Insert is a range of a file that goes into a reply before Bytes[At].
+type Insert struct {
+	At    int
+	Chunk storage.Chunk
+}
+
+// Size is the reply in bytes.
+func (r *Reply) Size() int {
+	n := len(r.Bytes)
+	for _, in := range r.Inserts {
+		n += in.Chunk.Len
+	}
+	return n
+}
+
+// Release gives the ranges back.
+func (r *Reply) Release() {
+	for _, in := range r.Inserts {
+		in.Chunk.Release()
+	}
+	r.Inserts = nil
+}

@@ -1,0 +1,83 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"syscall"
+
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/leatstream/leat/broker/internal/storage"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// codes is the one table from errors of the rooms below to Kafka's codes. The first that matches counts.
+var codes = []struct {
+	err  error
+	code *kerr.Error
+}{
+	{meta.ErrInvalidTopic, kerr.InvalidTopicException},
+	{meta.ErrTopicExists, kerr.TopicAlreadyExists},
+	{meta.ErrUnknownTopic, kerr.UnknownTopicOrPartition},
+	{meta.ErrUnknownTopicID, kerr.UnknownTopicID},
+	{meta.ErrInvalidPartitions, kerr.InvalidPartitions},
+	{meta.ErrInvalidReplication, kerr.InvalidReplicationFactor},
+	{meta.ErrInvalidAssignment, kerr.InvalidReplicaAssignment},
+	{meta.ErrInvalidConfig, kerr.InvalidConfig},
+	{meta.ErrInvalidRequest, kerr.InvalidRequest},
+	{meta.ErrTopicDeletionDisabled, kerr.TopicDeletionDisabled},
+	{replica.ErrGone, kerr.UnknownTopicOrPartition},
+	{replica.ErrOutOfRange, kerr.OffsetOutOfRange},
+	{replica.ErrEpochOld, kerr.FencedLeaderEpoch},
+	{replica.ErrEpochFuture, kerr.UnknownLeaderEpoch},
+	{replica.ErrCorrupt, kerr.CorruptMessage},
+	{replica.ErrMagic, kerr.UnsupportedForMessageFormat},
+	{replica.ErrInvalidRecord, kerr.InvalidRecord},
+	{replica.ErrInvalidTime, kerr.InvalidTimestamp},
+	{replica.ErrTooLarge, kerr.MessageTooLarge},
+	{storage.ErrOffline, kerr.KafkaStorageError},
+	{storage.ErrDamaged, kerr.KafkaStorageError},
+	{storage.ErrClosed, kerr.NotLeaderForPartition},
+	{syscall.ENOSPC, kerr.KafkaStorageError},
+	{context.DeadlineExceeded, kerr.RequestTimedOut},
+	{context.Canceled, kerr.RequestTimedOut},
+}
+
+// code is Kafka's number for err; 0 for nil.
+func code(err error) int16 {
+	if err == nil {
+		return 0
+	}
+	var k *kerr.Error
+	if errors.As(err, &k) {
+		return k.Code
+	}
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return c.code.Code
+		}
+	}
+	return kerr.UnknownServerError.Code
+}
+
+// message is what a client may show its user; nil for nil.
+func message(err error) *string {
+	if err == nil {
+		return nil
+	}
+	return kmsg.StringPtr(err.Error())
+}
+
+// setError puts err into the response's own ErrorCode and ErrorMessage. A response without them has an error code for
+// each of its parts, which its handler fills.
+func setError(resp kmsg.Response, err error) {
+	v := reflect.ValueOf(resp).Elem()
+	if f := v.FieldByName("ErrorCode"); f.IsValid() {
+		f.SetInt(int64(code(err)))
+	}
+	if f := v.FieldByName("ErrorMessage"); f.IsValid() && f.Kind() == reflect.Pointer {
+		f.Set(reflect.ValueOf(message(err)))
+	}
+}

@@ -1,0 +1,102 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// served is one API in the table.
+type served struct {
+	key      int16
+	min, max int16
+	flexible func(version int16) bool
+	serve    func(a *API, c *Call, body []byte, reply func(Reply, error))
+}
+
+var table = map[int16]*served{}
+
+// ErrMalformed says that the bytes of a request are not what its version asks for.
+var ErrMalformed = errors.New("malformed request")
+
+// register is for APIs with codecs of their own; handle is for all others.
+func register(s *served) struct{} {
+	if table[s.key] != nil {
+		panic(fmt.Sprintf("API %d is registered twice", s.key))
+	}
+	table[s.key] = s
+	return struct{}{}
+}
+
+// handle registers an API: fn fills resp and returns nil, or returns an error that becomes resp.ErrorCode, or parks the
+// call. The key and the messages follow from fn's type. min and max are the versions served.
+func handle[Q, S any, PQ interface {
+	*Q
+	kmsg.Request
+}, PS interface {
+	*S
+	kmsg.Response
+}](min, max int16, fn func(*API, *Call, PQ, PS) error) struct{} {
+	var probe PQ = new(Q)
+	if max > probe.MaxVersion() {
+		panic(fmt.Sprintf("API %d: kmsg knows version %d at most", probe.Key(), probe.MaxVersion()))
+	}
+	return register(&served{
+		key: probe.Key(), min: min, max: max,
+		flexible: func(version int16) bool {
+			var req PQ = new(Q)
+			req.SetVersion(version)
+			return req.IsFlexible()
+		},
+		serve: func(a *API, c *Call, body []byte, reply func(Reply, error)) {
+			var req PQ = new(Q)
+			req.SetVersion(c.Version)
+			if err := req.ReadFrom(body); err != nil {
+				reply(Reply{}, fmt.Errorf("%w: %w", ErrMalformed, err))
+				return
+			}
+			resp := req.ResponseKind().(PS)
+			c.finish = func(err error) {
+				if err != nil {
+					setError(resp, err)
+				}
+				reply(Reply{Bytes: resp.AppendTo(nil)}, nil)
+			}
+			if err := fn(a, c, req, resp); err != nil || !c.parked {
+				c.finish(err)
+			}
+		},
+	})
+}
+
+// KeyVersions is a range of versions of one API.
+type KeyVersions struct{ Key, Min, Max int16 }
+
+// Versions lists what is served, by key.
+func Versions() []KeyVersions {
+	var out []KeyVersions
+	for _, s := range table {
+		out = append(out, KeyVersions{s.key, s.min, s.max})
+	}
+	slices.SortFunc(out, func(a, b KeyVersions) int { return int(a.Key) - int(b.Key) })
+	return out
+}
+
+// FrameLimit is the largest request of an API in bytes, and what decoding it may cost at most for each byte.
+func FrameLimit(key int16, socketMax int) (size, factor int) {
+	switch key {
+	case keyProduce:
+		return socketMax, 1
+	case keyFetch:
+		return min(controlMax, socketMax), 8
+	default:
+		return min(controlMax, socketMax), kmsgFactor
+	}
+}
+
+const (
+	controlMax = 1 << 20 // a request that carries no records
+	kmsgFactor = 152     // bytes that kmsg may allocate for one byte of a hostile request
+)

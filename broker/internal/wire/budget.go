@@ -1,0 +1,26 @@
+package wire
+
+import (
+	"context"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// budget is the memory that requests of all connections may take while they are read and answered, in bytes.
+type budget struct {
+	sem  *semaphore.Weighted
+	size int64
+}
+
+func newBudget(size int64) *budget {
+	return &budget{sem: semaphore.NewWeighted(size), size: size}
+}
+
+// take waits for n bytes. More than there is in all counts as all: the request runs alone.
+func (b *budget) take(ctx context.Context, n int64) (give func(), err error) {
+	n = min(n, b.size)
+	if err := b.sem.Acquire(ctx, n); err != nil {
+		return nil, err
+	}
+	return func() { b.sem.Release(n) }, nil
+}

@@ -1,0 +1,15 @@
+// Package wire moves requests and responses over connections.
+//
+// Owns: frames and their limits, the memory budget for requests, the order of responses, sending ranges of files.
+//
+// Promises: a frame's memory is taken from the budget before it is read; a frame that is too large, cut short or cannot
+// be decoded closes its connection, with one line in the log, and touches no other; responses leave in the order of
+// their requests; a handler that panics costs its connection only.
+//
+// Must not know: what requests mean (api), topics, storage beyond a range of a file.
+//
+// Called by: broker. Goroutines and locks: two a connection, one reads and serves, one writes; a request that is parked
+// holds neither. At most pipeline requests of a connection are under way.
+//
+// Tested by: damaged, oversized, truncated and slow frames over real sockets; order under parking; sendfile against a copy.
+package wire

@@ -1,0 +1,131 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/leatstream/leat/broker/internal/api"
+)
+
+// Config bounds a server.
+type Config struct {
+	RequestMax  int           // largest produce request, bytes; other requests have limits of their own
+	Budget      int64         // memory for requests under way, bytes
+	Connections int           // at most
+	Idle        time.Duration // without a request, then a connection is closed
+}
+
+// Server serves connections of any number of listeners.
+type Server struct {
+	api    *api.API
+	cfg    Config
+	log    *slog.Logger
+	budget *budget
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+
+	mu        sync.Mutex
+	conns     map[*conn]struct{}
+	listeners map[net.Listener]struct{}
+	stopping  bool
+}
+
+// NewServer serves a.
+func NewServer(a *api.API, cfg Config, log *slog.Logger) *Server {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Server{
+		api: a, cfg: cfg, log: log, budget: newBudget(cfg.Budget), ctx: ctx, cancel: cancel,
+		conns: map[*conn]struct{}{}, listeners: map[net.Listener]struct{}{},
+	}
+}
+
+// Serve accepts connections until the listener is closed or Shutdown is called, and then returns nil.
+func (s *Server) Serve(l net.Listener) error {
+	s.mu.Lock()
+	if s.stopping {
+		s.mu.Unlock()
+		return l.Close()
+	}
+	s.listeners[l] = struct{}{}
+	s.mu.Unlock()
+	for {
+		nc, err := l.Accept()
+		switch {
+		case errors.Is(err, net.ErrClosed):
+			return nil
+		case err != nil:
+			s.log.Error("accept failed", "listener", l.Addr().String(), "error", err)
+			select { // out of descriptors, most likely: others may close meanwhile
+			case <-time.After(50 * time.Millisecond):
+				continue
+			case <-s.ctx.Done():
+				return nil
+			}
+		}
+		s.ServeConn(nc, l.Addr().String())
+	}
+}
+
+// ServeConn serves one connection in the background. listener says through which door it came.
+func (s *Server) ServeConn(nc net.Conn, listener string) {
+	c := newConn(s, nc, listener)
+	s.mu.Lock()
+	refuse := s.stopping || len(s.conns) >= s.cfg.Connections
+	if !refuse {
+		s.conns[c] = struct{}{}
+		s.done.Add(1)
+	}
+	s.mu.Unlock()
+	if refuse {
+		s.log.Warn("connection refused: max.connections is reached", "client", c.remote)
+		_ = nc.Close() // there is nobody to tell
+		return
+	}
+	go c.run()
+}
+
+func (s *Server) remove(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.done.Done()
+}
+
+// Shutdown stops accepting and reading, lets requests under way finish until ctx ends, and closes all connections.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.stopping = true
+	var errs []error
+	for l := range s.listeners {
+		if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	for c := range s.conns {
+		c.drain()
+	}
+	s.mu.Unlock()
+	finished := make(chan struct{})
+	go func() {
+		s.done.Wait()
+		close(finished)
+	}()
+	select {
+	case <-finished:
+	case <-ctx.Done():
+		s.mu.Lock()
+		for c := range s.conns {
+			c.close()
+		}
+		s.mu.Unlock()
+		<-finished
+	}
+	s.cancel()
+	return errors.Join(errs...)
+}
