@@ -62,11 +62,10 @@ func (t *Task) CaughtUp() error {
 }
 
 // Release says that a claim is gone for good (its file was deleted): once its records are durable, its position is
-// forgotten. The claim must not be used afterwards.
+// forgotten. A record that is emitted into it later begins it anew.
 func (t *Task) Release(name string) error {
 	t.mu.Lock()
 	c := t.claims[name]
-	delete(t.claims, name)
 	t.mu.Unlock()
 	if c != nil {
 		if err := c.Flush(); err != nil {
