@@ -3,6 +3,7 @@ package meta
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -88,6 +89,12 @@ func (m *Image) Controller() int32 { return m.controller }
 
 // BrokerAltered is what was altered while running on the broker with that id in decimal, or on all brokers for "".
 func (m *Image) BrokerAltered(id string) map[string]string { return m.configs[id] }
+
+// SameBrokerConfig tells whether what was altered on the broker, or on all brokers, is the same in both images.
+func (m *Image) SameBrokerConfig(other *Image, broker int32) bool {
+	id := strconv.Itoa(int(broker))
+	return maps.Equal(m.configs[""], other.configs[""]) && maps.Equal(m.configs[id], other.configs[id])
+}
 
 // Partition finds one partition of the topic.
 func (t *Topic) Partition(index int32) (Partition, bool) {

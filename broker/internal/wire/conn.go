@@ -168,7 +168,7 @@ func (c *conn) next(br *bufio.Reader) error {
 		return io.EOF
 	}
 	c.serve(p, frame.b)
-	give() // what a parked request keeps is small: its records are in the log, its lists in the rooms that keep it waiting
+	give()                                  // what a parked request keeps is small: its records are in the log, its lists in the rooms that keep it waiting
 	if p.call.Key == 0 || p.call.Key == 1 { // the others may keep views of the frame
 		frames.put(frame)
 	}

@@ -1,0 +1,185 @@
+package brokertest
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/leatstream/leat/broker"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// patience is how long a broker may take to start or stop in a test on a busy machine.
+const patience = 30 * time.Second
+
+// Option changes how Start works.
+type Option func(*Cluster)
+
+// Properties sets broker configurations by Kafka's names.
+func Properties(p map[string]string) Option {
+	return func(c *Cluster) {
+		for k, v := range p {
+			c.cfg.Properties[k] = v
+		}
+	}
+}
+
+// InMemory opens no port: clients made by Client come through DialContext.
+func InMemory() Option { return func(c *Cluster) { c.cfg.Listen = []string{} } }
+
+// CrashableFS keeps the data on a file system in memory. Without it PowerLoss cannot be used.
+func CrashableFS() Option {
+	return func(c *Cluster) { c.crashable = vfs.NewCrashableMem() }
+}
+
+// FS wraps the file system that brokers use, for faults.
+func FS(wrap func(vfs.FS) vfs.FS) Option { return func(c *Cluster) { c.wrap = wrap } }
+
+// Cluster is a set of running brokers, at present one.
+type Cluster struct {
+	t         testing.TB
+	cfg       broker.Config
+	crashable *vfs.MemFS
+	wrap      func(vfs.FS) vfs.FS
+
+	mu   sync.Mutex
+	b    *broker.Broker
+	run  chan error
+	addr string
+}
+
+// Start runs a cluster of nodes brokers until the test ends. nodes is 1 until clusters can have more.
+func Start(t testing.TB, nodes int, opts ...Option) *Cluster {
+	t.Helper()
+	if nodes != 1 {
+		t.Fatalf("brokertest: a cluster of %d nodes is not possible yet", nodes)
+	}
+	c := &Cluster{t: t, cfg: broker.Config{
+		DataDir: t.TempDir(), Listen: []string{"127.0.0.1:0"}, Logger: logger(t),
+		// Tests are a few clients that come at once: they need not wait for more members.
+		Properties: map[string]string{"group.initial.rebalance.delay.ms": "0"},
+	}}
+	for _, o := range opts {
+		o(c)
+	}
+	c.start()
+	t.Cleanup(func() {
+		c.stop() // clients were closed before: their clean-ups came later
+	})
+	return c
+}
+
+func (c *Cluster) start() {
+	c.t.Helper()
+	cfg := c.cfg
+	if c.crashable != nil {
+		cfg.FS = c.crashable
+	}
+	if c.wrap != nil {
+		cfg.FS = c.wrap(cfg.FS)
+	}
+	if len(cfg.Listen) > 0 && c.addr != "" {
+		cfg.Listen = []string{c.addr} // clients find it where it was
+	}
+	b, err := broker.New(cfg)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	run := make(chan error, 1)
+	go func() { run <- b.Run(context.Background()) }()
+	select {
+	case <-b.Ready():
+	case err := <-run:
+		c.t.Fatalf("the broker does not start: %v", err)
+	case <-time.After(patience):
+		c.t.Fatal("the broker does not start")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.b, c.run, c.addr = b, run, b.Addr()
+}
+
+func (c *Cluster) stop() {
+	c.t.Helper()
+	c.mu.Lock()
+	b, run := c.b, c.run
+	c.b = nil
+	c.mu.Unlock()
+	if b == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := b.Shutdown(ctx); err != nil {
+		c.t.Errorf("the broker does not stop: %v", err)
+		return
+	}
+	if err := <-run; err != nil {
+		c.t.Errorf("the broker stopped with %v", err)
+	}
+}
+
+// Restart stops the broker as Ctrl-C does, and starts it on the same data and address.
+func (c *Cluster) Restart() {
+	c.t.Helper()
+	c.stop()
+	c.start()
+}
+
+// PowerLoss cuts the power and starts again with what was on disk at that moment. unsynced is the share, in percent, of
+// writes not yet synced that reached the disk all the same; seed picks them.
+func (c *Cluster) PowerLoss(unsynced int, seed uint64) {
+	c.t.Helper()
+	if c.crashable == nil {
+		c.t.Fatal("brokertest: PowerLoss needs the option CrashableFS")
+	}
+	after := c.crashable.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsynced, RNG: rng(seed)})
+	c.stop() // of the machine that has no power any more, on its old file system
+	c.crashable = after
+	c.start()
+}
+
+// Addr is where clients connect, HOST:PORT; any such address when the cluster is InMemory.
+func (c *Cluster) Addr() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.addr == "" {
+		return "leat-0:9092"
+	}
+	return c.addr
+}
+
+// DialContext reaches the broker that runs at the moment through its in-memory door.
+func (c *Cluster) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	c.mu.Lock()
+	b := c.b
+	c.mu.Unlock()
+	if b == nil {
+		return nil, broker.ErrNotRunning
+	}
+	return b.DialContext(ctx, network, addr)
+}
+
+// Client is a Kafka client of the cluster that is closed when the test ends.
+func (c *Cluster) Client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	base := []kgo.Opt{kgo.SeedBrokers(c.Addr()), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))}
+	if len(c.cfg.Listen) == 0 {
+		base = append(base, kgo.Dialer(c.DialContext))
+	}
+	cl, err := kgo.NewClient(append(base, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+// logger sends what a broker logs to the test's output.
+func logger(t testing.TB) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+}

@@ -1,0 +1,14 @@
+// Package brokertest runs brokers inside tests.
+//
+// Owns: starting, restarting and killing brokers for the time of one test, and Kafka clients that end with it.
+//
+// Promises: Start returns when clients are served; everything is stopped when the test ends; a test that says so works
+// on a file system in memory whose power can be cut.
+//
+// Must not know: anything about a broker but its public face.
+//
+// Called by: tests of every room that needs a broker. Goroutines and locks: one goroutine a broker; a Cluster is used
+// from the test's goroutine, its addresses from any.
+//
+// Tested by: the tests of package broker, which are played with it.
+package brokertest

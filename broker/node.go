@@ -1,0 +1,192 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/leatstream/leat/broker/internal/api"
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/broker/internal/quorum"
+	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/leatstream/leat/broker/internal/storage"
+	"github.com/leatstream/leat/broker/internal/wire"
+)
+
+// requestBudget is the memory for requests under way where queued.max.request.bytes does not say, in bytes.
+const requestBudget = 256 << 20
+
+// node is a broker that runs.
+type node struct {
+	plan     *plan
+	logger   *slog.Logger
+	dir      *storage.Dir
+	quorum   *quorum.Local
+	meta     *meta.Store
+	replicas *replica.Manager
+	api      *api.API
+	server   *wire.Server
+	doors    []*door
+
+	serving sync.WaitGroup
+	clients atomic.Int64 // in-memory connections so far
+}
+
+// start opens everything in the order in which it is needed, and gives it back if something fails.
+func start(ctx context.Context, p *plan) (n *node, err error) {
+	n = &node{plan: p, logger: p.logger}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.release())
+			n = nil
+		}
+	}()
+	if n.dir, err = storage.OpenDir(p.fs, p.dataDir); err != nil {
+		return n, dirError(p.dataDir, err)
+	}
+	if n.doors, err = openDoors(ctx, p.listeners); err != nil {
+		return n, err
+	}
+	if err := n.loadMetadata(); err != nil {
+		return n, err
+	}
+	n.api = &api.API{NodeID: p.node, Meta: n.meta, Config: p.config, Replicas: n.replicas, Log: p.logger, Advertised: n.advertised}
+	n.server = wire.NewServer(n.api, wire.Config{
+		RequestMax:  int(p.config.Int("socket.request.max.bytes")),
+		Budget:      budget(p.config),
+		Connections: int(p.config.Int("max.connections")),
+		Idle:        p.config.Millis("connections.max.idle.ms"),
+	}, p.logger)
+	return n, n.register(ctx)
+}
+
+func budget(c *meta.BrokerConfig) int64 {
+	if n := c.Int("queued.max.request.bytes"); n > 0 {
+		return n
+	}
+	return requestBudget
+}
+
+// loadMetadata replays the metadata log and opens the partitions that it says are here.
+func (n *node) loadMetadata() error {
+	n.quorum = quorum.NewLocal(n.dir)
+	n.meta = meta.NewStore(n.quorum)
+	n.replicas = replica.NewManager(n.dir)
+	deleted, replayed := deletions{}, false
+	n.meta.Subscribe(func(old, image *meta.Image) {
+		if !replayed {
+			deleted.follow(old, image)
+		}
+	})
+	if err := n.meta.Start(); err != nil {
+		return dirError(n.plan.dataDir, err)
+	}
+	replayed = true
+	image := n.meta.Image()
+	if c := image.Controller(); c != -1 && c != n.plan.node {
+		return &StartError{
+			Message: fmt.Sprintf("the data directory %s belongs to node %d, but this is node %d", n.plan.dataDir, c, n.plan.node),
+			Hint:    fmt.Sprintf("set node.id=%d, or name another directory with --data DIR", c),
+		}
+	}
+	if err := deleted.removeLeft(n.dir, n.logger); err != nil {
+		return dirError(n.plan.dataDir, err)
+	}
+	p := &partitions{node: n.plan.node, config: n.plan.config, replicas: n.replicas, logger: n.logger}
+	p.follow(meta.NewImage(), image)
+	n.meta.Subscribe(p.follow)
+	return nil
+}
+
+// register makes this node a member of the cluster, which its first start founds.
+func (n *node) register(ctx context.Context) error {
+	self := meta.Broker{ID: n.plan.node, Rack: n.plan.rack}
+	self.Host, self.Port = n.memoryAddr()
+	if len(n.doors) > 0 {
+		self.Host, self.Port = n.doors[0].told("")
+	}
+	_, err := n.meta.Propose(ctx, func(m *meta.Image) ([]meta.Record, error) {
+		return meta.RegisterBroker(m, newClusterID(), self), nil
+	})
+	if err != nil {
+		return dirError(n.plan.dataDir, err)
+	}
+	return nil
+}
+
+// newClusterID is 16 random bytes as Kafka writes them.
+func newClusterID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // crypto/rand does not fail
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
+
+// serve accepts clients at every door.
+func (n *node) serve() {
+	for _, d := range n.doors {
+		n.logger.Info("listening", "address", d.addr())
+		n.serving.Go(func() {
+			if err := n.server.Serve(d.listener); err != nil {
+				n.logger.Error("a listener has failed", "address", d.addr(), "error", err)
+			}
+		})
+	}
+}
+
+// dial opens an in-memory connection.
+func (n *node) dial() net.Conn {
+	host, port := n.memoryAddr()
+	here := memAddr(net.JoinHostPort(host, strconv.Itoa(int(port))))
+	client, server := newPipe(memAddr(fmt.Sprintf("client-%d:0", n.clients.Add(1))), here)
+	n.server.ServeConn(server, "")
+	return client
+}
+
+// memoryAddr is what in-memory clients are told. They come here by their dialer, so it only has to look like an address.
+func (n *node) memoryAddr() (string, int32) { return fmt.Sprintf("leat-%d", n.plan.node), 9092 }
+
+// advertised is the address that leads a client back through the door it came by.
+func (n *node) advertised(c *api.Call) (string, int32) {
+	for _, d := range n.doors {
+		if c.Listener != "" && d.listener.Addr().String() == c.Listener {
+			return d.told(c.ClientHost)
+		}
+	}
+	return n.memoryAddr()
+}
+
+// close stops serving, then makes everything durable.
+func (n *node) close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	err := n.server.Shutdown(ctx)
+	n.serving.Wait()
+	return errors.Join(err, n.release())
+}
+
+// release gives back what start opened, in reverse.
+func (n *node) release() error {
+	var errs []error
+	for _, d := range n.doors {
+		if err := d.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if n.replicas != nil {
+		errs = append(errs, n.replicas.Close())
+	}
+	if n.quorum != nil {
+		errs = append(errs, n.quorum.Close())
+	}
+	if n.dir != nil {
+		errs = append(errs, n.dir.Close())
+	}
+	return errors.Join(errs...)
+}

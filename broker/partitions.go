@@ -1,0 +1,107 @@
+package broker
+
+import (
+	"encoding/hex"
+	"log/slog"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/leatstream/leat/broker/internal/storage"
+)
+
+// partitions carries the decisions of meta out on the partitions of this node.
+type partitions struct {
+	node     int32
+	config   *meta.BrokerConfig
+	replicas *replica.Manager
+	logger   *slog.Logger
+}
+
+// follow opens, changes and deletes partitions so that they are as in the new image.
+func (p *partitions) follow(old, image *meta.Image) {
+	p.config.Follow(image)
+	all := !image.SameBrokerConfig(old, p.node) // a default of all topics has changed
+	for _, was := range old.Topics() {
+		if image.TopicByID(was.ID) == nil {
+			p.remove(was)
+		}
+	}
+	for _, t := range image.Topics() {
+		if all || old.TopicByID(t.ID) != t {
+			p.open(t)
+		}
+	}
+}
+
+func (p *partitions) open(t *meta.Topic) {
+	cfg := p.replicaConfig(t)
+	for i, part := range t.Partitions {
+		if slices.Contains(part.Replicas, p.node) {
+			p.replicas.Open(replica.ID{Topic: t.ID, Partition: int32(i)}, part.LeaderEpoch, cfg)
+		}
+	}
+}
+
+func (p *partitions) remove(t *meta.Topic) {
+	for i := range t.Partitions {
+		if err := p.replicas.Delete(replica.ID{Topic: t.ID, Partition: int32(i)}); err != nil {
+			p.logger.Error("the files of a deleted partition stay until the next start", "topic", t.Name, "partition", i, "error", err)
+		}
+	}
+}
+
+// replicaConfig is what a topic's configuration means for its partitions.
+func (p *partitions) replicaConfig(t *meta.Topic) replica.Config {
+	v := p.config.Topic(t)
+	c := replica.Config{
+		Log:             storage.LogConfig{SegmentBytes: v.Int("segment.bytes"), SegmentAge: v.Millis("segment.ms")},
+		MaxMessageBytes: int(v.Int("max.message.bytes")),
+		Durable:         v.Int("flush.messages") == 1,
+		LogAppendTime:   v.String("message.timestamp.type") == "LogAppendTime",
+		TimestampAfter:  v.Millis("message.timestamp.after.max.ms"),
+		Compacted:       slices.Contains(v.List("cleanup.policy"), "compact"),
+	}
+	if c.TimestampAfter == time.Duration(math.MaxInt64) {
+		c.TimestampAfter = 0
+	}
+	return c
+}
+
+// deletions collects the topics that a replay saw deleted.
+type deletions map[meta.TopicID]bool
+
+func (d deletions) follow(old, image *meta.Image) {
+	for _, t := range old.Topics() {
+		if image.TopicByID(t.ID) == nil {
+			d[t.ID] = true
+		}
+	}
+}
+
+// removeLeft finishes deletions that a stop came before. Files of a topic that the metadata log never had stay: they are
+// not this broker's to judge.
+func (d deletions) removeLeft(dir *storage.Dir, logger *slog.Logger) error {
+	if len(d) == 0 {
+		return nil
+	}
+	names, err := dir.Logs()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		topic, _, _ := strings.Cut(name, "-")
+		raw, err := hex.DecodeString(topic)
+		if err != nil || len(raw) != 16 || !d[meta.TopicID(raw)] {
+			continue
+		}
+		logger.Info("removing the files of a deleted partition", "log", name)
+		if err := dir.OpenLog(name, storage.LogConfig{}).Delete(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
