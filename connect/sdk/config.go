@@ -63,7 +63,7 @@ func (s *shape) decode(config []byte, into any) []Problem {
 		dec.UseNumber()
 		err := dec.Decode(&tree)
 		if err == nil {
-			if _, more := dec.Token(); more != io.EOF { //nolint:errorlint // Token gives io.EOF itself
+			if _, more := dec.Token(); more != io.EOF {
 				err = fmt.Errorf("more than one JSON value")
 			}
 		}

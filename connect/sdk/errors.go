@@ -10,7 +10,7 @@ import (
 // ErrStopping is what Emit returns once the runtime has asked the task to end. Return it from Run.
 var ErrStopping = errors.New("the runtime is stopping this connector")
 
-// ErrDuplicate, returned for a record in Batch.Each, says that the target holds it already.
+// ErrDuplicate is what the function of Batch.Each returns for a record that the target holds already.
 var ErrDuplicate error = &classed{class: proto.Class_CLASS_DUPLICATE, code: "duplicate", err: errors.New("the target holds this record already")}
 
 // classed is an error with what the runtime is to do about it.

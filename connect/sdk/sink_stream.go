@@ -97,7 +97,7 @@ func (l *sinkLoop) run(messages <-chan *proto.SinkMessage) error {
 	}}})
 	for err == nil {
 		var m *proto.SinkMessage
-		ok := true
+		var ok bool
 		select {
 		case m, ok = <-messages:
 		default:
