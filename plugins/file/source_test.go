@@ -209,8 +209,7 @@ func TestKilledInTheMiddleLosesNothing(t *testing.T) {
 		p := sdktest.Start(t)
 		run := p.Source(c, sdktest.SourceOptions{Positions: positions, Batches: 2, Hold: kills < 8})
 		if kills < 8 {
-			run.WaitRecords(2000)
-			run.Ack(run.Batches()[0])
+			run.Ack(run.WaitBatches(2)[0])
 			p.Kill()
 			positions = run.Positions()
 			for _, r := range sdktest.Decode(t, run.Batches()[0]) {

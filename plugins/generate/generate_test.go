@@ -26,8 +26,7 @@ func TestSameSeedSameRecordsAcrossARestart(t *testing.T) {
 		t.Fatalf("%d records", len(all))
 	}
 	held := p.Source(c, sdktest.SourceOptions{Hold: true, Batches: 2})
-	held.WaitRecords(2000)
-	held.Ack(held.Batches()[0])
+	held.Ack(held.WaitBatches(2)[0])
 	p.Kill()
 	rest := sdktest.Start(t).Source(c, sdktest.SourceOptions{Positions: held.Positions()}).WaitCaughtUp()
 	first := sdktest.Decode(t, held.Batches()[0])

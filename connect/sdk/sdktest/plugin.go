@@ -134,6 +134,12 @@ func (p *Plugin) Problems(role proto.Role, config any) []*proto.Problem {
 	return resp.GetProblems()
 }
 
+// WaitLog waits until the log satisfies ok.
+func (p *Plugin) WaitLog(ok func(string) bool) string {
+	p.t.Helper()
+	return p.logs.wait(p.t, ok)
+}
+
 func encode(t testing.TB, config any) []byte {
 	t.Helper()
 	b, err := json.Marshal(config)

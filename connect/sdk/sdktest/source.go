@@ -222,6 +222,13 @@ func (r *SourceRun) WaitRecords(n int) []sdk.Record {
 	return r.Records()
 }
 
+// WaitBatches waits for n batches in all, and returns what there is.
+func (r *SourceRun) WaitBatches(n int) []*proto.SourceBatch {
+	r.t.Helper()
+	r.Wait("batches", func(r *SourceRun) bool { return len(r.batches) >= n })
+	return r.Batches()
+}
+
 // WaitCaughtUp waits until the source has sent all there is, and returns the records so far.
 func (r *SourceRun) WaitCaughtUp() []sdk.Record {
 	r.t.Helper()
