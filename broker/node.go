@@ -11,8 +11,10 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/leatstream/leat/broker/internal/api"
+	"github.com/leatstream/leat/broker/internal/coord"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/quorum"
 	"github.com/leatstream/leat/broker/internal/replica"
@@ -31,6 +33,7 @@ type node struct {
 	quorum   *quorum.Local
 	meta     *meta.Store
 	replicas *replica.Manager
+	groups   *coord.Groups
 	api      *api.API
 	server   *wire.Server
 	doors    []*door
@@ -57,7 +60,10 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 	if err := n.loadMetadata(); err != nil {
 		return n, err
 	}
-	n.api = &api.API{NodeID: p.node, Meta: n.meta, Config: p.config, Replicas: n.replicas, Log: p.logger, Advertised: n.advertised}
+	n.groups = coord.New(coord.Config{
+		Meta: n.meta, Broker: p.config, Replicas: n.replicas, Create: n.createOffsetsTopic, Log: p.logger, Clock: time.Now,
+	})
+	n.api = &api.API{Groups: n.groups, NodeID: p.node, Meta: n.meta, Config: p.config, Replicas: n.replicas, Log: p.logger, Advertised: n.advertised}
 	n.server = wire.NewServer(n.api, wire.Config{
 		RequestMax:  int(p.config.Int("socket.request.max.bytes")),
 		Budget:      budget(p.config),
@@ -178,6 +184,9 @@ func (n *node) release() error {
 		if err := d.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if n.groups != nil {
+		n.groups.Close()
 	}
 	if n.replicas != nil {
 		errs = append(errs, n.replicas.Close())

@@ -15,7 +15,8 @@ func (a *API) describeCluster(c *Call, req *kmsg.DescribeClusterRequest, resp *k
 	resp.ClusterAuthorizedOperations = math.MinInt32
 	resp.EndpointType = brokerEndpoint
 	if c.Version >= 1 && req.EndpointType != brokerEndpoint {
-		return kerr.MismatchedEndpointType
+		resp.ErrorCode, resp.ErrorMessage = refusal(kerr.MismatchedEndpointType)
+		return nil
 	}
 	m := a.Meta.Image()
 	resp.ClusterID, resp.ControllerID = m.ClusterID(), m.Controller()

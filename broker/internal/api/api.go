@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/leatstream/leat/broker/internal/coord"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/leatstream/leat/broker/internal/storage"
@@ -17,6 +18,7 @@ type API struct {
 	Meta     *meta.Store
 	Config   *meta.BrokerConfig
 	Replicas *replica.Manager
+	Groups   *coord.Groups
 	Log      *slog.Logger
 
 	// Advertised is where clients that came to a call's listener find this broker.

@@ -16,7 +16,7 @@ var brokerConfigs = []Def{
 	{Name: "default.replication.factor", Type: Int, Default: "1", Min: 1, Doc: "The replication factor of topics that are created without one."},
 	{Name: "delete.topic.enable", Type: Bool, Default: "true", Doc: "Whether topics can be deleted."},
 	{Name: "fetch.max.bytes", Type: Int, Default: "57671680", Min: 1024, Doc: "The largest answer to a fetch request."},
-	{Name: "group.initial.rebalance.delay.ms", Type: Int, Default: "3000", Doc: "How long an empty group waits for more members before its first rebalance."},
+	{Name: "group.initial.rebalance.delay.ms", Type: Int, Default: "50", Doc: "How long an empty group waits for more members before its first rebalance. Kafka waits 3000 ms, see docs/adr/0003."},
 	{Name: "group.max.session.timeout.ms", Type: Int, Default: "1800000", Doc: "The longest session timeout that a group member may ask for."},
 	{Name: "group.max.size", Type: Int, Default: "2147483647", Min: 1, Doc: "How many members a group may have."},
 	{Name: "group.min.session.timeout.ms", Type: Int, Default: "6000", Doc: "The shortest session timeout that a group member may ask for."},

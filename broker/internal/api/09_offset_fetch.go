@@ -1,0 +1,132 @@
+package api
+
+import (
+	"slices"
+
+	"github.com/leatstream/leat/broker/internal/coord"
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var _ = handle(1, 10, (*API).offsetFetch)
+
+// asked is a topic whose offsets are wanted; a nil list of asked means all.
+type asked struct {
+	name       string
+	id         meta.TopicID
+	partitions []int32
+}
+
+func (a *API) offsetFetch(c *Call, req *kmsg.OffsetFetchRequest, resp *kmsg.OffsetFetchResponse) error {
+	if c.Version >= 8 {
+		for _, g := range req.Groups {
+			var topics []asked
+			if g.Topics != nil {
+				topics = []asked{}
+			}
+			for _, t := range g.Topics {
+				topics = append(topics, asked{t.Topic, t.TopicID, t.Partitions})
+			}
+			rg := kmsg.NewOffsetFetchResponseGroup()
+			rg.Group = g.Group
+			err := a.Groups.CheckMember(c.Context, g.Group, orEmpty(g.MemberID), g.MemberEpoch)
+			if err == nil {
+				rg.Topics, err = a.offsets(c, g.Group, topics)
+			}
+			rg.ErrorCode = code(err)
+			resp.Groups = append(resp.Groups, rg)
+		}
+		return nil
+	}
+	var topics []asked
+	if req.Topics != nil {
+		topics = []asked{}
+	}
+	for _, t := range req.Topics {
+		topics = append(topics, asked{name: t.Topic, partitions: t.Partitions})
+	}
+	found, err := a.offsets(c, req.Group, topics)
+	if err != nil {
+		return err
+	}
+	for _, t := range found { // the same in the shape of old versions
+		rt := kmsg.NewOffsetFetchResponseTopic()
+		rt.Topic = t.Topic
+		for _, p := range t.Partitions {
+			rp := kmsg.NewOffsetFetchResponseTopicPartition()
+			rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata, rp.ErrorCode = p.Partition, p.Offset, p.LeaderEpoch, p.Metadata, p.ErrorCode
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		resp.Topics = append(resp.Topics, rt)
+	}
+	return nil
+}
+
+// offsets answers for one group: what was asked, -1 where nothing is committed, or all that there is.
+func (a *API) offsets(c *Call, id string, topics []asked) ([]kmsg.OffsetFetchResponseGroupTopic, error) {
+	committed, err := a.Groups.Offsets(c.Context, id)
+	if err != nil {
+		return nil, err
+	}
+	byPartition := map[string]map[int32]coord.Offset{}
+	for _, o := range committed {
+		if byPartition[o.Topic] == nil {
+			byPartition[o.Topic] = map[int32]coord.Offset{}
+		}
+		byPartition[o.Topic][o.Partition] = o.Offset
+	}
+	im := a.Meta.Image()
+	if topics == nil {
+		topics = everything(im, committed)
+	}
+	var out []kmsg.OffsetFetchResponseGroupTopic
+	for _, t := range topics {
+		rt := kmsg.NewOffsetFetchResponseGroupTopic()
+		rt.Topic, rt.TopicID = t.name, t.id
+		name := t.name
+		unknown := false
+		if c.Version >= 10 {
+			topic := im.TopicByID(t.id)
+			if unknown = topic == nil; !unknown {
+				name = topic.Name
+			}
+		}
+		for _, p := range t.partitions {
+			rt.Partitions = append(rt.Partitions, committedPartition(byPartition[name], p, unknown))
+		}
+		out = append(out, rt)
+	}
+	return out, nil
+}
+
+func committedPartition(offsets map[int32]coord.Offset, index int32, unknown bool) kmsg.OffsetFetchResponseGroupTopicPartition {
+	rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
+	rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = index, -1, -1, kmsg.StringPtr("")
+	if unknown {
+		rp.ErrorCode = kerr.UnknownTopicID.Code
+		return rp
+	}
+	if o, ok := offsets[index]; ok {
+		rp.Offset, rp.LeaderEpoch, rp.Metadata = o.At, o.LeaderEpoch, kmsg.StringPtr(o.Metadata)
+	}
+	return rp
+}
+
+// everything asks for each partition that has an offset. Those of topics that are gone are left out.
+func everything(im *meta.Image, committed []coord.Committed) []asked {
+	all := []asked{}
+	for _, o := range committed {
+		t := im.Topic(o.Topic)
+		if t == nil {
+			continue
+		}
+		at := slices.IndexFunc(all, func(x asked) bool { return x.name == o.Topic })
+		if at < 0 {
+			all = append(all, asked{name: o.Topic, id: t.ID})
+			at = len(all) - 1
+		}
+		all[at].partitions = append(all[at].partitions, o.Partition)
+	}
+	return all
+}

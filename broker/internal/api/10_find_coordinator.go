@@ -1,0 +1,45 @@
+package api
+
+import (
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var _ = handle(0, 6, (*API).findCoordinator)
+
+const coordinatesGroups = 0
+
+func (a *API) findCoordinator(c *Call, req *kmsg.FindCoordinatorRequest, resp *kmsg.FindCoordinatorResponse) error {
+	keys := req.CoordinatorKeys
+	if c.Version < 4 {
+		keys = []string{req.CoordinatorKey}
+	}
+	for _, key := range keys {
+		k := kmsg.NewFindCoordinatorResponseCoordinator()
+		k.Key, k.NodeID, k.Port = key, -1, -1
+		if err := a.coordinator(c, req.CoordinatorType, key); err != nil {
+			k.ErrorCode, k.ErrorMessage = code(err), message(err)
+		} else {
+			k.NodeID = a.NodeID
+			k.Host, k.Port = a.Advertised(c)
+		}
+		resp.Coordinators = append(resp.Coordinators, k)
+	}
+	if c.Version < 4 {
+		k := resp.Coordinators[0]
+		resp.ErrorCode, resp.ErrorMessage, resp.NodeID, resp.Host, resp.Port = k.ErrorCode, k.ErrorMessage, k.NodeID, k.Host, k.Port
+	}
+	return nil
+}
+
+// coordinator is this broker, for groups. Transactions and share groups are not served.
+func (a *API) coordinator(c *Call, kind int8, key string) error {
+	switch {
+	case kind != coordinatesGroups:
+		return kerr.InvalidRequest
+	case key == "":
+		return kerr.InvalidGroupID
+	}
+	_, err := a.Groups.Ready(c.Context)
+	return err
+}

@@ -1,0 +1,9 @@
+package api
+
+import "github.com/twmb/franz-go/pkg/kmsg"
+
+var _ = handle(0, 4, (*API).heartbeat)
+
+func (a *API) heartbeat(c *Call, req *kmsg.HeartbeatRequest, _ *kmsg.HeartbeatResponse) error {
+	return a.Groups.Heartbeat(c.Context, req.Group, req.MemberID, req.InstanceID, req.Generation)
+}

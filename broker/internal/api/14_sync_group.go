@@ -1,0 +1,35 @@
+package api
+
+import (
+	"github.com/leatstream/leat/broker/internal/group"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var _ = handle(0, 5, (*API).syncGroup)
+
+func (a *API) syncGroup(c *Call, req *kmsg.SyncGroupRequest, resp *kmsg.SyncGroupResponse) error {
+	s := group.Sync{
+		MemberID: req.MemberID, Instance: req.InstanceID, Generation: req.Generation,
+		ProtocolType: orEmpty(req.ProtocolType), Protocol: orEmpty(req.Protocol), Assignments: map[string][]byte{},
+	}
+	for _, g := range req.GroupAssignment {
+		s.Assignments[g.MemberID] = g.MemberAssignment
+	}
+	done := c.Park()
+	a.Groups.Sync(c.Context, req.Group, s, func(g *group.Synced, err error) {
+		resp.MemberAssignment = []byte{}
+		if g != nil {
+			resp.ProtocolType, resp.Protocol = kmsg.StringPtr(g.ProtocolType), kmsg.StringPtr(g.Protocol)
+			resp.MemberAssignment = append(resp.MemberAssignment, g.Assignment...)
+		}
+		done(err)
+	})
+	return nil
+}
+
+func orEmpty(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}

@@ -1,0 +1,324 @@
+package coord
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/leatstream/leat/broker/internal/group"
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// OffsetsTopic holds groups and their offsets.
+const OffsetsTopic = "__consumer_offsets"
+
+// Config is what Groups needs of the broker.
+type Config struct {
+	Meta     *meta.Store
+	Broker   *meta.BrokerConfig
+	Replicas *replica.Manager
+	Create   func(ctx context.Context) error // makes OffsetsTopic if it is not there
+	Log      *slog.Logger
+	Clock    func() time.Time
+}
+
+// Groups are the consumer groups that this broker coordinates.
+type Groups struct {
+	cfg Config
+
+	mu     sync.Mutex
+	shards map[int32]*shard
+	closed bool
+}
+
+// New coordinates groups. Nothing is read before a group is asked for.
+func New(cfg Config) *Groups {
+	return &Groups{cfg: cfg, shards: map[int32]*shard{}}
+}
+
+// Close stops the timers.
+func (g *Groups) Close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.closed = true
+	for _, s := range g.shards {
+		s.close()
+	}
+}
+
+// Ready makes the offsets topic if needed and returns how many partitions it has.
+func (g *Groups) Ready(ctx context.Context) (int32, error) {
+	t := g.cfg.Meta.Image().Topic(OffsetsTopic)
+	if t == nil {
+		if err := g.cfg.Create(ctx); err != nil {
+			return 0, err
+		}
+		if t = g.cfg.Meta.Image().Topic(OffsetsTopic); t == nil {
+			return 0, kerr.CoordinatorNotAvailable
+		}
+	}
+	return int32(len(t.Partitions)), nil
+}
+
+// hash is Java's String.hashCode, by which Kafka deals groups out to partitions.
+func hash(s string) int32 {
+	var h int32
+	for _, c := range utf16(s) {
+		h = 31*h + int32(c)
+	}
+	return h
+}
+
+func utf16(s string) []uint16 {
+	var out []uint16
+	for _, r := range s {
+		if r >= 0x10000 {
+			r -= 0x10000
+			out = append(out, uint16(0xd800+r>>10), uint16(0xdc00+r&0x3ff))
+			continue
+		}
+		out = append(out, uint16(r))
+	}
+	return out
+}
+
+// shardOf finds the shard that a group belongs to, and loads it.
+func (g *Groups) shardOf(ctx context.Context, id string) (*shard, error) {
+	if id == "" {
+		return nil, kerr.InvalidGroupID
+	}
+	n, err := g.Ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return g.shard((hash(id) & 0x7fffffff) % n)
+}
+
+func (g *Groups) shard(index int32) (*shard, error) {
+	t := g.cfg.Meta.Image().Topic(OffsetsTopic)
+	if t == nil {
+		return nil, kerr.CoordinatorNotAvailable
+	}
+	p := g.cfg.Replicas.Get(replica.ID{Topic: t.ID, Partition: index})
+	if p == nil {
+		return nil, kerr.NotCoordinator
+	}
+	g.mu.Lock()
+	if g.closed {
+		g.mu.Unlock()
+		return nil, kerr.CoordinatorNotAvailable
+	}
+	s := g.shards[index]
+	if s == nil {
+		s = newShard(g, p)
+		g.shards[index] = s
+	}
+	g.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s, s.load()
+}
+
+// all loads and returns every shard that may hold groups.
+func (g *Groups) all() ([]*shard, error) {
+	t := g.cfg.Meta.Image().Topic(OffsetsTopic)
+	if t == nil {
+		return nil, nil
+	}
+	var out []*shard
+	for i := range t.Partitions {
+		s, err := g.shard(int32(i))
+		if errors.Is(err, kerr.NotCoordinator) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, s)
+	}
+	return out, nil
+}
+
+func (g *Groups) settings() group.Config {
+	return group.Config{
+		InitialDelay: g.cfg.Broker.Millis("group.initial.rebalance.delay.ms"),
+		MaxSize:      int(g.cfg.Broker.Int("group.max.size")),
+	}
+}
+
+func newID() string {
+	var b [16]byte
+	for i := range b {
+		b[i] = byte(rand.Uint32())
+	}
+	h := hex.EncodeToString(b[:])
+	return fmt.Sprintf("%s-%s-%s-%s-%s", h[:8], h[8:12], h[12:16], h[16:20], h[20:])
+}
+
+// Join lets a member in. done gets the answer, once, perhaps later.
+func (g *Groups) Join(ctx context.Context, id string, j group.Join, done func(*group.Joined, error)) {
+	low, high := g.cfg.Broker.Millis("group.min.session.timeout.ms"), g.cfg.Broker.Millis("group.max.session.timeout.ms")
+	if j.SessionTimeout < low || j.SessionTimeout > high {
+		done(nil, kerr.InvalidSessionTimeout)
+		return
+	}
+	s, err := g.shardOf(ctx, id)
+	if err != nil {
+		done(nil, err)
+		return
+	}
+	j.Token = answer(func(a group.Answer) { done(a.Join, a.Err) })
+	s.mu.Lock()
+	m := s.groups[id]
+	if m == nil {
+		if j.MemberID != "" {
+			s.mu.Unlock()
+			done(nil, kerr.UnknownMemberID)
+			return
+		}
+		m = s.create(id)
+	}
+	s.apply(m, m.Join(g.cfg.Clock(), j))
+}
+
+// Sync gives a member its assignment. done gets the answer, once, perhaps later.
+func (g *Groups) Sync(ctx context.Context, id string, sync group.Sync, done func(*group.Synced, error)) {
+	sync.Token = answer(func(a group.Answer) { done(a.Sync, a.Err) })
+	s, m, err := g.find(ctx, id)
+	if err != nil {
+		done(nil, err)
+		return
+	}
+	s.apply(m, m.Sync(g.cfg.Clock(), sync))
+}
+
+// find returns a group's shard, locked, and the group.
+func (g *Groups) find(ctx context.Context, id string) (*shard, *managed, error) {
+	s, err := g.shardOf(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.mu.Lock()
+	m := s.groups[id]
+	if m == nil {
+		s.mu.Unlock()
+		return nil, nil, kerr.UnknownMemberID
+	}
+	return s, m, nil
+}
+
+// Heartbeat keeps a member alive.
+func (g *Groups) Heartbeat(ctx context.Context, id, member string, instance *string, generation int32) error {
+	s, m, err := g.find(ctx, id)
+	if err != nil {
+		return err
+	}
+	err = m.Heartbeat(g.cfg.Clock(), member, instance, generation)
+	s.apply(m, group.Effects{})
+	return err
+}
+
+// Leave removes a member.
+func (g *Groups) Leave(ctx context.Context, id, member string, instance *string) error {
+	s, m, err := g.find(ctx, id)
+	if err != nil {
+		return err
+	}
+	effects, err := m.Leave(g.cfg.Clock(), member, instance)
+	s.apply(m, effects)
+	return err
+}
+
+// Described is a group as tools see it.
+type Described struct {
+	ID           string
+	State        group.State
+	ProtocolType string
+	Protocol     string
+	Members      []DescribedMember
+}
+
+// DescribedMember is one member of a Described.
+type DescribedMember struct {
+	ID, ClientID, ClientHost string
+	Instance                 *string
+	Metadata, Assignment     []byte
+}
+
+// Describe tells what a group is like. ErrUnknownGroup (GROUP_ID_NOT_FOUND): there is none.
+func (g *Groups) Describe(ctx context.Context, id string) (Described, error) {
+	s, m, err := g.find(ctx, id)
+	if errors.Is(err, kerr.UnknownMemberID) {
+		return Described{ID: id, State: group.Dead}, kerr.GroupIDNotFound
+	}
+	if err != nil {
+		return Described{ID: id}, err
+	}
+	defer s.mu.Unlock()
+	d := Described{ID: id, State: m.State, ProtocolType: m.ProtocolType, Protocol: m.Protocol}
+	for _, x := range m.Ordered() {
+		dm := DescribedMember{ID: x.ID, ClientID: x.ClientID, ClientHost: x.ClientHost, Instance: x.Instance}
+		if m.State == group.Stable {
+			dm.Metadata, dm.Assignment = m.Metadata(x), x.Assignment
+		}
+		d.Members = append(d.Members, dm)
+	}
+	return d, nil
+}
+
+// List tells which groups there are, without their members, by id.
+func (g *Groups) List() ([]Described, error) {
+	shards, err := g.all()
+	if err != nil {
+		return nil, err
+	}
+	var out []Described
+	for _, s := range shards {
+		s.mu.Lock()
+		for id, m := range s.groups {
+			out = append(out, Described{ID: id, State: m.State, ProtocolType: m.ProtocolType})
+		}
+		s.mu.Unlock()
+	}
+	slices.SortFunc(out, func(a, b Described) int {
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	return out, nil
+}
+
+// Delete removes an empty group with its offsets. done is called once, when that is durable.
+func (g *Groups) Delete(ctx context.Context, id string, done func(error)) {
+	s, m, err := g.find(ctx, id)
+	switch {
+	case errors.Is(err, kerr.UnknownMemberID):
+		done(kerr.GroupIDNotFound)
+		return
+	case err != nil:
+		done(err)
+		return
+	case m.State != group.Empty:
+		s.mu.Unlock()
+		done(kerr.NonEmptyGroup)
+		return
+	}
+	records := []record{groupTombstone(id)}
+	for at := range m.offsets {
+		records = append(records, offsetTombstone(id, at))
+	}
+	m.Kill()
+	m.stop()
+	delete(s.groups, id)
+	s.mu.Unlock()
+	s.write(records, done)
+}

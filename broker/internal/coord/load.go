@@ -1,0 +1,136 @@
+package coord
+
+import (
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/leatstream/leat/broker/internal/group"
+	"github.com/leatstream/leat/internal/batch"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// loadBytes is how much of the log is read at once.
+const loadBytes = 1 << 20
+
+// load reads the partition's groups, once. The caller holds the lock.
+func (s *shard) load() error {
+	if s.loaded {
+		return nil
+	}
+	end, err := s.log.HighWatermark()
+	if err != nil {
+		return err
+	}
+	offset, err := s.log.StartOffset()
+	if err != nil {
+		return err
+	}
+	metadata := map[string]*kmsg.GroupMetadataValue{}
+	var scratch batch.Scratch
+	for offset < end {
+		read, err := s.log.Read(offset, loadBytes, true)
+		if err != nil {
+			return err
+		}
+		raw := make([]byte, read.Chunk.Len)
+		err = read.Chunk.ReadInto(raw)
+		read.Chunk.Release()
+		if err != nil {
+			return err
+		}
+		for len(raw) >= batch.HeaderLen {
+			h, err := batch.ReadHeader(raw)
+			if err != nil {
+				return err
+			}
+			if h.Size() > len(raw) {
+				break
+			}
+			if err := batch.Walk(raw, batch.Limits{}, &scratch, func(r *batch.Record) error { return s.replay(metadata, r) }); err != nil {
+				return fmt.Errorf("%s at offset %d: %w", OffsetsTopic, h.BaseOffset, err)
+			}
+			offset, raw = h.LastOffset()+1, raw[h.Size():]
+		}
+	}
+	now := s.groupsOf.cfg.Clock()
+	for id, v := range metadata {
+		s.restore(id, v, now)
+	}
+	s.loaded = true
+	return nil
+}
+
+// replay applies one record of the log. Records of other kinds, which a later version may write, are passed over.
+func (s *shard) replay(metadata map[string]*kmsg.GroupMetadataValue, r *batch.Record) error {
+	if len(r.Key) < 2 {
+		return nil
+	}
+	switch version := int16(binary.BigEndian.Uint16(r.Key)); version {
+	case 0, offsetKeyVersion:
+		var k kmsg.OffsetCommitKey
+		if err := k.ReadFrom(r.Key); err != nil {
+			return err
+		}
+		return s.replayOffset(&k, r.Value)
+	case groupKeyVersion:
+		var k kmsg.GroupMetadataKey
+		if err := k.ReadFrom(r.Key); err != nil {
+			return err
+		}
+		if r.Value == nil {
+			delete(metadata, k.Group)
+			delete(s.groups, k.Group)
+			return nil
+		}
+		v := &kmsg.GroupMetadataValue{}
+		if err := v.ReadFrom(append([]byte(nil), r.Value...)); err != nil {
+			return err
+		}
+		metadata[k.Group] = v
+	}
+	return nil
+}
+
+func (s *shard) replayOffset(k *kmsg.OffsetCommitKey, value []byte) error {
+	at := partition{k.Topic, k.Partition}
+	m := s.groups[k.Group]
+	if value == nil {
+		if m != nil {
+			delete(m.offsets, at)
+		}
+		return nil
+	}
+	var v kmsg.OffsetCommitValue
+	if err := v.ReadFrom(value); err != nil {
+		return err
+	}
+	if m == nil {
+		m = s.create(k.Group)
+	}
+	m.offsets[at] = Offset{At: v.Offset, LeaderEpoch: v.LeaderEpoch, Metadata: v.Metadata}
+	return nil
+}
+
+// restore brings a group back as it was last answered. Its members' sessions start now.
+func (s *shard) restore(id string, v *kmsg.GroupMetadataValue, now time.Time) {
+	m := s.groups[id]
+	if m == nil {
+		m = s.create(id)
+	}
+	m.Generation, m.ProtocolType = v.Generation, v.ProtocolType
+	if len(v.Members) == 0 || v.Protocol == nil || v.Leader == nil {
+		return
+	}
+	m.State, m.Protocol, m.Leader = group.Stable, *v.Protocol, *v.Leader
+	for _, x := range v.Members {
+		m.Restore(&group.Member{
+			ID: x.MemberID, Instance: x.InstanceID, ClientID: x.ClientID, ClientHost: x.ClientHost,
+			SessionTimeout:   time.Duration(x.SessionTimeoutMillis) * time.Millisecond,
+			RebalanceTimeout: time.Duration(x.RebalanceTimeoutMillis) * time.Millisecond,
+			Protocols:        []group.Protocol{{Name: *v.Protocol, Metadata: x.Subscription}},
+			Assignment:       x.Assignment,
+		}, now)
+	}
+	m.arm()
+}
