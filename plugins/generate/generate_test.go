@@ -70,3 +70,9 @@ func TestBadTemplateIsAProblem(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+func TestConformance(t *testing.T) {
+	sdktest.Conform(t, sdktest.Case{Source: &sdktest.SourceCase{
+		Config: config{"rate": 0, "count": 5000, "value": `{"id": {{seq}}, "n": {{int 1 6}}}`, "key": "{{int 1 9}}"}, Records: 5000,
+	}})
+}

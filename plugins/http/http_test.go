@@ -222,3 +222,14 @@ func TestRetryAfter(t *testing.T) {
 		}
 	}
 }
+
+func TestConformance(t *testing.T) {
+	sdktest.Conform(t, sdktest.Case{
+		Source: &sdktest.SourceCase{Config: config{"listen": "127.0.0.1:0"}},
+		Sink: &sdktest.SinkCase{Config: func(t *testing.T) any {
+			server := httptest.NewServer(&target{})
+			t.Cleanup(server.Close)
+			return config{"url": server.URL}
+		}},
+	})
+}

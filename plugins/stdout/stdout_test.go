@@ -55,3 +55,7 @@ func TestLargeOutputIsWhole(t *testing.T) {
 	}
 	run.Stop()
 }
+
+func TestConformance(t *testing.T) {
+	sdktest.Conform(t, sdktest.Case{Sink: &sdktest.SinkCase{Config: func(*testing.T) any { return map[string]any{} }}})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +22,8 @@ type SinkRun struct {
 	stream grpc.BidiStreamingClient[proto.SinkMessage, proto.SinkControl]
 	epoch  int64
 	seq    uint64
+
+	sendEpoch atomic.Int64
 
 	mu       sync.Mutex
 	more     *sync.Cond
@@ -50,6 +53,7 @@ func (p *Plugin) Sink(config any) *SinkRun {
 		p.t.Fatal(err)
 	}
 	r := &SinkRun{t: p.t, plugin: p, epoch: 7, starts: map[partition]int64{}, acked: map[partition]int64{}}
+	r.sendEpoch.Store(r.epoch)
 	r.more = sync.NewCond(&r.mu)
 	if r.failure = resp.GetFailure(); r.failure != nil {
 		r.ended = true
@@ -177,7 +181,7 @@ func (r *SinkRun) SendBatch(b *proto.SinkBatch) {
 }
 
 func (r *SinkRun) send(m *proto.SinkMessage) {
-	m.Epoch = r.epoch
+	m.Epoch = r.sendEpoch.Load()
 	_ = r.stream.Send(m) // a broken stream shows in receive
 }
 

@@ -47,6 +47,7 @@ type SourceOptions struct {
 	Hold      bool              // acknowledge nothing, give no credit beyond the first
 	Bytes     int64             // first credit; 0 means 8 MiB
 	Batches   int32             // first credit; 0 means 32
+	NoCredit  bool              // no first credit at all
 }
 
 // Source opens a source and starts its stream.
@@ -80,7 +81,9 @@ func (p *Plugin) Source(config any, o SourceOptions) *SourceRun {
 	if o.Batches == 0 {
 		o.Batches = 32
 	}
-	r.Credit(o.Bytes, o.Batches)
+	if !o.NoCredit {
+		r.Credit(o.Bytes, o.Batches)
+	}
 	go r.receive()
 	return r
 }
@@ -192,7 +195,9 @@ func (r *SourceRun) Ack(b *proto.SourceBatch) {
 }
 
 func (r *SourceRun) control(m *proto.SourceControl) {
-	m.Epoch = r.epoch
+	if m.GetEpoch() == 0 {
+		m.Epoch = r.epoch
+	}
 	r.sendMu.Lock()
 	defer r.sendMu.Unlock()
 	_ = r.stream.Send(m) // a broken stream shows in receive
