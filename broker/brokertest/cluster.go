@@ -153,6 +153,9 @@ func (c *Cluster) Addr() string {
 	return c.addr
 }
 
+// DataDir is where the broker keeps its data.
+func (c *Cluster) DataDir() string { return c.cfg.DataDir }
+
 // DialContext reaches the broker that runs at the moment through its in-memory door.
 func (c *Cluster) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	c.mu.Lock()
