@@ -27,13 +27,15 @@ type Claim[P any] struct {
 	Position P    // where the last durable record said to go on; the zero P on a first run
 	Resumed  bool // there was one
 
-	c    *claim
-	last P
+	c      *claim
+	last   P
+	encode func() ([]byte, error) // last, as JSON
 }
 
 // OpenClaim opens a claim by name; opening it twice gives two handles to one.
 func OpenClaim[P any](t *Task, name string) (*Claim[P], error) {
 	cl := &Claim[P]{c: t.claimNamed(name)}
+	cl.encode = func() ([]byte, error) { return json.Marshal(cl.last) }
 	if raw, ok := t.positions[name]; ok && len(raw) > 0 {
 		if err := json.Unmarshal(raw, &cl.Position); err != nil {
 			return nil, Fatal("sdk.position", fmt.Errorf("the stored position of %q is not readable: %w", name, err),
@@ -106,8 +108,6 @@ func (c *Claim[P]) Skip(after P) error {
 
 // Flush sends what is batched.
 func (c *Claim[P]) Flush() error { return c.c.Flush() }
-
-func (c *Claim[P]) encode() ([]byte, error) { return json.Marshal(c.last) }
 
 // Rejection is input that cannot become a record.
 type Rejection struct {
