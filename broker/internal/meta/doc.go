@@ -4,7 +4,7 @@
 // of the controller as pure functions image → records, and the one table of configurations by Kafka's names.
 //
 // Promises: an image never changes once it was seen; a decision either becomes durable and visible as a whole or not
-// at all; when Propose returns, every subscriber has seen the new image; replaying the same records gives the same image.
+// at all; every subscriber has seen an image before anybody else does; replaying the same records gives the same image.
 //
 // Must not know: protocol structs, files, sockets, partitions' contents.
 //

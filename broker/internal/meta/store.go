@@ -39,7 +39,8 @@ func (s *Store) Start() error { return s.log.Start(s.apply) }
 // Image is the cluster as it is now.
 func (s *Store) Image() *Image { return s.image.Load() }
 
-// Subscribe has fn called with every change from now on, in order, before Propose returns. fn must not propose.
+// Subscribe has fn called with every change from now on, in order, before anybody else can see it: who learns of a topic
+// finds its partitions open. fn must not propose, and Image is still the old one.
 func (s *Store) Subscribe(fn func(old, new *Image)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -79,12 +80,12 @@ func (s *Store) apply(entry [][]byte) error {
 	}
 	old := s.Image()
 	next := old.Apply(records...)
-	s.image.Store(next)
 	s.mu.Lock()
 	subscribers := s.subscribers
 	s.mu.Unlock()
 	for _, fn := range subscribers {
 		fn(old, next)
 	}
+	s.image.Store(next)
 	return nil
 }
