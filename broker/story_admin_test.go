@@ -212,6 +212,9 @@ func (s *story) describePartitions(d *datadriven.TestData) string {
 		fmt.Fprintf(&b, "%s\n", str(t.Topic))
 		for _, p := range t.Partitions {
 			fmt.Fprintf(&b, "  %d: leader %d, replicas %s, in sync %s%s\n", p.Partition, p.LeaderID, list(p.Replicas), list(p.ISR), ifFailed(p.ErrorCode))
+			if p.EligibleLeaderReplicas == nil || p.LastKnownELR == nil {
+				b.WriteString("     its eligible leaders are null\n")
+			}
 		}
 	}
 	if resp.NextCursor != nil {

@@ -93,6 +93,7 @@ func describedPartitions(t *meta.Topic, from, to int) []kmsg.DescribeTopicPartit
 		rp := kmsg.NewDescribeTopicPartitionsResponseTopicPartition()
 		rp.Partition, rp.LeaderID, rp.LeaderEpoch = int32(i), p.Leader, p.LeaderEpoch
 		rp.Replicas, rp.ISR = p.Replicas, p.ISR
+		rp.EligibleLeaderReplicas, rp.LastKnownELR = []int32{}, []int32{} // none, and not null: Java's client trips over that
 		out = append(out, rp)
 	}
 	return out
