@@ -1,7 +1,6 @@
 package api
 
 import (
-	"crypto/rand"
 	"errors"
 
 	"github.com/leatstream/leat/broker/internal/meta"
@@ -99,7 +98,7 @@ func (a *API) createAsked(c *Call, req *kmsg.MetadataRequest) {
 	_, err := a.Meta.Propose(c.Context, func(m *meta.Image) ([]meta.Record, error) {
 		var out []meta.Record
 		for _, name := range missing {
-			recs, err := meta.CreateTopic(m, a.Config, meta.NewTopic{Name: name, ID: newTopicID(), Partitions: -1, Replication: -1})
+			recs, err := meta.CreateTopic(m, a.Config, meta.NewTopic{Name: name, ID: meta.NewTopicID(), Partitions: -1, Replication: -1})
 			if err != nil {
 				if !errors.Is(err, meta.ErrTopicExists) {
 					a.Log.Warn("a topic that a client asked for cannot be created", "topic", name, "error", err)
@@ -118,11 +117,6 @@ func (a *API) createAsked(c *Call, req *kmsg.MetadataRequest) {
 // internalTopic tells names that the broker itself makes topics of.
 func internalTopic(name string) bool {
 	return name == "__consumer_offsets" || name == "__transaction_state" || name == "__share_group_state"
-}
-
-func newTopicID() (id meta.TopicID) {
-	_, _ = rand.Read(id[:]) // crypto/rand does not fail
-	return id
 }
 
 // What everybody may do while nobody has to authenticate: bits by AclOperation (KIP-430).

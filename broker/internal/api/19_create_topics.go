@@ -19,7 +19,7 @@ func (a *API) createTopics(c *Call, req *kmsg.CreateTopicsRequest, resp *kmsg.Cr
 		r := &resp.Topics[i]
 		*r = kmsg.NewCreateTopicsResponseTopic()
 		r.Topic, r.NumPartitions, r.ReplicationFactor = t.Topic, -1, -1
-		made[i] = newTopicID()
+		made[i] = meta.NewTopicID()
 		steps = append(steps, step{
 			decide: func(m *meta.Image) ([]meta.Record, error) {
 				if names[t.Topic] > 1 {

@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"slices"
@@ -217,4 +219,13 @@ func checkMore(m *Image, assignment [][]int32, more, replication int) error {
 		return refuse(ErrInvalidAssignment, "The manual partition assignment includes a partition with %d replica(s), but the topic has %d.", len(assignment[0]), replication)
 	}
 	return checkAssignment(m, assignment)
+}
+
+// NewTopicID is an id that no topic has had, as Kafka makes them: its text does not begin with a dash, which command lines
+// would take for a flag.
+func NewTopicID() (id TopicID) {
+	for id == (TopicID{}) || base64.RawURLEncoding.EncodeToString(id[:1])[0] == '-' {
+		_, _ = rand.Read(id[:]) // crypto/rand does not fail
+	}
+	return id
 }
