@@ -18,6 +18,7 @@ import (
 	"github.com/leatstream/leat/broker"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
 )
 
 // childDir has this test binary run a broker in that directory, as a process of its own.
@@ -27,7 +28,14 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		os.Exit(child(dir))
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if code == 0 {
+		if err := goleak.Find(); err != nil { // a broker that has stopped leaves nothing running
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
 }
 
 // child runs a broker until it is told to stop, and says on stdout where it is.

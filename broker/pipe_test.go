@@ -12,6 +12,7 @@ import (
 
 func TestPipeCarriesBothWaysAtOnce(t *testing.T) {
 	a, b := newPipe(memAddr("a"), memAddr("b"))
+	defer a.Close()
 	payload := bytes.Repeat([]byte("0123456789abcdef"), pipeBuffer/4) // four buffers' worth
 	go func() {
 		_, _ = io.Copy(b, b) // an echo
