@@ -56,10 +56,10 @@ func (c *claim) moved(position func() ([]byte, error)) {
 	}
 	c.armed = true
 	if c.timer == nil {
-		c.timer = time.AfterFunc(linger, func() { _ = c.Flush() }) // a failure stays in c.err
+		c.timer = time.AfterFunc(c.t.linger, func() { _ = c.Flush() }) // a failure stays in c.err
 		return
 	}
-	c.timer.Reset(linger)
+	c.timer.Reset(c.t.linger)
 }
 
 // Flush sends what is batched.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/leatstream/leat/connect/sdk/proto"
 )
@@ -22,6 +23,7 @@ type Task struct {
 	running   context.Context // ends when the runtime asks to stop
 	stream    context.Context // ends when nothing can be sent any more
 	credit    *credit
+	linger    time.Duration
 
 	sendMu sync.Mutex
 	send   func(*proto.SourceMessage) error
@@ -34,7 +36,7 @@ type Task struct {
 func newTask(req *proto.OpenRequest) *Task {
 	t := &Task{
 		Connector: req.GetConnector(), Log: logger.With("connector", req.GetConnector()), Stdout: stdout(),
-		epoch: req.GetEpoch(), positions: map[string][]byte{}, credit: newCredit(), claims: map[string]*claim{},
+		epoch: req.GetEpoch(), positions: map[string][]byte{}, credit: newCredit(), linger: linger, claims: map[string]*claim{},
 	}
 	for _, p := range req.GetPositions() {
 		t.positions[p.GetClaim()] = p.GetPosition()

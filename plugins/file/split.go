@@ -83,7 +83,7 @@ func (s csvSplitter) split(data []byte, final bool) (int, []byte, error) {
 
 func (s csvSplitter) row(b []byte) (int, []byte, error) {
 	line := trimLineEnd(b)
-	if len(bytes.TrimSpace(line)) == 0 {
+	if len(line) == 0 {
 		return len(b), nil, nil
 	}
 	return len(b), line, nil

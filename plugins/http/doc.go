@@ -5,6 +5,7 @@
 // the moment, or the configuration.
 //
 // Must not know: the runtime, the broker. Called by: cmd/leat (`leat plugin serve http`).
-// Goroutines and locks: net/http's goroutine per request; the claim has its own lock.
+// Goroutines and locks: net/http's goroutine per request and one that delivers its records, both bounded by
+// max_requests; the claim has its own lock.
 // Tested by: tests over the wire (sdktest) against net/http and httptest.
 package http

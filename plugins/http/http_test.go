@@ -116,6 +116,17 @@ func TestWebhookWithoutAckAnswers503(t *testing.T) {
 	run.WaitRecords(1)
 }
 
+func TestWebhookWithoutCreditAnswers503(t *testing.T) {
+	p := sdktest.Start(t)
+	p.Source(config{"listen": "127.0.0.1:0", "timeout": "200ms"}, sdktest.SourceOptions{Hold: true, NoCredit: true})
+	url := webhookURL(p)
+	for range 3 { // the first waits for credit, the others for the first
+		if status, _ := post(t, url, "1"); status != 503 {
+			t.Errorf("answer %d", status)
+		}
+	}
+}
+
 func TestOpenDoorIsRefused(t *testing.T) {
 	p := sdktest.Start(t)
 	for listen, code := range map[string]string{"0.0.0.0:8088": "http.open", ":8088": "http.open", "nonsense": "http.address", "[::1]:0": "", "localhost:0": ""} {

@@ -71,31 +71,45 @@ func runSource(ctx context.Context, c SourceConfig, t *sdk.Task) error {
 func (w *webhook) ServeHTTP(rw http.ResponseWriter, req *http.Request) {
 	select {
 	case w.slots <- struct{}{}:
-		defer func() { <-w.slots }()
 	default:
 		unavailable(rw, "too many requests at once")
 		return
 	}
 	records, status, err := w.read(rw, req)
 	if err != nil {
+		<-w.slots
 		http.Error(rw, err.Error(), status)
 		return
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), w.config.Timeout)
 	defer cancel()
-	for i, r := range records {
-		n := w.count.Add(1)
-		if i < len(records)-1 {
-			err = w.claim.Emit(r, n)
-		} else {
-			err = w.claim.Deliver(ctx, r, n)
-		}
-		if err != nil {
-			unavailable(rw, "not durable yet: send it again")
-			return
-		}
+	// Emitting waits for the runtime to take more, for longer than a sender might wait. The slot stays taken.
+	delivered := make(chan error, 1)
+	go func() {
+		defer func() { <-w.slots }()
+		delivered <- w.deliver(ctx, records)
+	}()
+	select {
+	case err = <-delivered:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err != nil {
+		unavailable(rw, "not durable yet: send it again")
+		return
 	}
 	rw.WriteHeader(http.StatusAccepted)
+}
+
+// deliver returns when the records are durable.
+func (w *webhook) deliver(ctx context.Context, records []sdk.Record) error {
+	last := len(records) - 1
+	for _, r := range records[:last] {
+		if err := w.claim.Emit(r, w.count.Add(1)); err != nil {
+			return err
+		}
+	}
+	return w.claim.Deliver(ctx, records[last], w.count.Add(1))
 }
 
 func unavailable(rw http.ResponseWriter, why string) {
