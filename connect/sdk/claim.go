@@ -73,7 +73,10 @@ func (c *Claim[P]) emit(r Record, after P) (uint64, error) {
 	if err := c.c.usable(); err != nil {
 		return 0, err
 	}
-	c.last = after
+	if err := c.c.makeRoom(size(r)); err != nil {
+		return 0, err
+	}
+	c.last = after // what was batched before has gone with the position before
 	return c.c.append(r, c.encode)
 }
 

@@ -19,6 +19,15 @@ func (c *claim) usable() error {
 	return nil
 }
 
+// makeRoom sends what is batched if n more bytes would make a batch that a topic might refuse
+// (max.message.bytes); a record that is larger travels alone.
+func (c *claim) makeRoom(n int) error {
+	if c.builder.Count() > 0 && c.builder.Size()+n > maxBatchBytes {
+		return c.flush()
+	}
+	return nil
+}
+
 // append adds a record and returns the number of the batch that it will be in.
 func (c *claim) append(r Record, position func() ([]byte, error)) (uint64, error) {
 	ts := r.Timestamp

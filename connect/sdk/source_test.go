@@ -238,6 +238,31 @@ func TestRejectionsSkipsAndReleases(t *testing.T) {
 	h.close()
 }
 
+func TestLargeRecordTravelsAlone(t *testing.T) {
+	h := startSource(t, func(_ context.Context, t *Task) error {
+		t.linger = time.Hour
+		claim, err := OpenClaim[int](t, "c")
+		if err != nil {
+			return err
+		}
+		return errors.Join(
+			claim.Emit(Record{Value: make([]byte, 100)}, 1),
+			claim.Emit(Record{Value: make([]byte, maxBatchBytes)}, 2),
+			claim.Emit(Record{Value: make([]byte, 100)}, 3),
+		)
+	})
+	h.credit(1<<30, 10)
+	for want := 1; want <= 3; want++ {
+		if b := h.batch(); b.GetCount() != 1 || string(b.GetPosition()) != fmt.Sprint(want) {
+			t.Errorf("batch %d: %d records, position %s", want, b.GetCount(), b.GetPosition())
+		}
+	}
+	h.next()
+	h.stop()
+	h.next()
+	h.close()
+}
+
 func TestErrorsAndPanicsAreFailures(t *testing.T) {
 	for name, c := range map[string]struct {
 		run   func() error

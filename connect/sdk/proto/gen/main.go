@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -48,7 +49,16 @@ func run() error {
 			return fmt.Errorf("%s: %w", tool, err)
 		}
 	}
-	return nil
+	return writeSum()
+}
+
+// writeSum notes what the code was generated from; a test of package proto compares.
+func writeSum() error {
+	text, err := os.ReadFile(filepath.Join("..", source))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join("..", "plugin.proto.sha256"), fmt.Appendf(nil, "%x\n", sha256.Sum256(text)), 0o644)
 }
 
 func generate(tool string, req []byte) error {
