@@ -14,6 +14,7 @@ type SourceConfig struct {
 	Poll      time.Duration `cfg:"poll" default:"250ms" min:"10ms" max:"1h" doc:"Pause between two looks when nothing has changed."`
 	MaxLine   sdk.Size      `cfg:"max_line" default:"1000000B" min:"16B" max:"16MiB" doc:"The most that one record may take in the file. Longer ones go to the dead-letter topic."`
 	Settle    time.Duration `cfg:"settle" default:"2s" min:"0s" max:"1h" doc:"A last line without a line end counts as whole once the file has not been written to for this long."`
+	IdleClose time.Duration `cfg:"idle_close" default:"1m" min:"0s" doc:"Close a file that has not grown for this long; it is opened again when it does."`
 	Delimiter string        `cfg:"delimiter" default:"," doc:"CSV: what stands between two fields; one character."`
 	Infer     bool          `cfg:"infer" default:"true" doc:"CSV: fields that look like numbers, true or false become such, empty fields null. When false, all fields are text."`
 }

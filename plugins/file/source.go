@@ -238,7 +238,7 @@ func (s *source) turn(t *tail) (more, whole bool, err error) {
 		return more, whole, err
 	case t.gone && t.settled():
 		return false, true, s.drop(t)
-	case !t.gone && time.Since(t.since) > parkAfter:
+	case !t.gone && time.Since(t.since) > s.config.IdleClose:
 		t.park()
 	}
 	return more, whole, nil

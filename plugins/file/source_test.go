@@ -14,7 +14,7 @@ import (
 
 type config map[string]any
 
-func write(t *testing.T, path, text string) {
+func writeFile(t testing.TB, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,11 @@ func TestRotationByRename(t *testing.T) {
 	add(t, path+".1", "4\n") // a writer that has not noticed yet
 	write(t, path, "5\n")
 	expect(t, run.WaitRecords(5), "1", "2", "3", "4", "5")
+	run.WaitReleased(1)
 	positions := run.Stop()
+	if len(positions) != 1 {
+		t.Errorf("positions %s", positions)
+	}
 
 	// The same while nobody watches.
 	add(t, path, "6\n")
@@ -128,6 +132,38 @@ func TestRotationByRename(t *testing.T) {
 	write(t, path, "7\n")
 	run = p.Source(c, sdktest.SourceOptions{Positions: positions})
 	expect(t, run.WaitRecords(2), "6", "7")
+	run.Stop()
+}
+
+func TestManyIdleFilesAreClosedAndWakeUp(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 50 {
+		write(t, filepath.Join(dir, fmt.Sprintf("%02d.log", i)), "a\n")
+	}
+	p := sdktest.Start(t)
+	run := p.Source(config{"path": filepath.Join(dir, "*.log"), "poll": "10ms", "settle": "0s", "idle_close": "0s"}, sdktest.SourceOptions{})
+	run.WaitRecords(50)
+	run.WaitCaughtUp()
+	for open := 50; open >= 50; {
+		fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.PID()))
+		if err != nil {
+			t.Skip("no /proc here")
+		}
+		open = len(fds)
+	}
+	add(t, filepath.Join(dir, "07.log"), "b\n")
+	if got := run.WaitRecords(51); string(got[50].Value) != "b" {
+		t.Errorf("%s", got[50].Value)
+	}
+	// Renamed out of the glob while closed, and written to once more.
+	add(t, filepath.Join(dir, "08.log"), "c\n")
+	if err := os.Rename(filepath.Join(dir, "08.log"), filepath.Join(dir, "old")); err != nil {
+		t.Fatal(err)
+	}
+	if got := run.WaitRecords(52); string(got[51].Value) != "c" {
+		t.Errorf("%s", got[51].Value)
+	}
+	run.WaitReleased(1)
 	run.Stop()
 }
 
@@ -248,4 +284,9 @@ func TestConfigProblems(t *testing.T) {
 	if missing := p.Source(config{"path": "/does/not/exist"}, sdktest.SourceOptions{}).WaitFailure(); missing.GetClass() != proto.Class_CLASS_TRANSIENT {
 		t.Errorf("missing file: %v", missing)
 	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	writeFile(t, path, text)
 }

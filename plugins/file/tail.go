@@ -59,9 +59,6 @@ type tail struct {
 	parked  bool      // closed, because nothing has come for long
 }
 
-// parkAfter is how long a file that does not grow stays open.
-const parkAfter = time.Minute
-
 // park closes a file that is read to its end; a change of its size wakes it.
 func (t *tail) park() {
 	_ = t.file.Close()

@@ -26,6 +26,8 @@ type SourceRun struct {
 	mu        sync.Mutex
 	more      *sync.Cond
 	hold      bool
+	counting  bool
+	counted   int
 	batches   []*proto.SourceBatch
 	records   []sdk.Record // Topic is the claim
 	rejected  []*proto.Rejected
@@ -48,6 +50,7 @@ type SourceOptions struct {
 	Bytes     int64             // first credit; 0 means 8 MiB
 	Batches   int32             // first credit; 0 means 32
 	NoCredit  bool              // no first credit at all
+	Count     bool              // count records and forget them
 }
 
 // Source opens a source and starts its stream.
@@ -63,7 +66,7 @@ func (p *Plugin) Source(config any, o SourceOptions) *SourceRun {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	r := &SourceRun{t: p.t, plugin: p, epoch: req.GetEpoch(), hold: o.Hold, positions: maps.Clone(o.Positions)}
+	r := &SourceRun{t: p.t, plugin: p, epoch: req.GetEpoch(), hold: o.Hold, counting: o.Count, positions: maps.Clone(o.Positions)}
 	if r.positions == nil {
 		r.positions = map[string][]byte{}
 	}
@@ -116,6 +119,10 @@ func (r *SourceRun) take(m *proto.SourceMessage) *proto.SourceBatch {
 		r.owed -= b.Cost()
 		r.owedCount--
 		r.caughtUp = false
+		r.counted += int(b.GetCount())
+		if r.counting {
+			return b
+		}
 		r.batches = append(r.batches, b)
 		r.records = append(r.records, Decode(r.t, b)...)
 		r.rejected = append(r.rejected, b.GetRejected()...)
@@ -227,6 +234,19 @@ func (r *SourceRun) WaitRecords(n int) []sdk.Record {
 	return r.Records()
 }
 
+// WaitCount waits for n records in all.
+func (r *SourceRun) WaitCount(n int) {
+	r.t.Helper()
+	r.Wait("records", func(r *SourceRun) bool { return r.counted >= n })
+}
+
+// Counted is how many records came so far.
+func (r *SourceRun) Counted() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counted
+}
+
 // WaitBatches waits for n batches in all, and returns what there is.
 func (r *SourceRun) WaitBatches(n int) []*proto.SourceBatch {
 	r.t.Helper()
@@ -239,6 +259,13 @@ func (r *SourceRun) WaitCaughtUp() []sdk.Record {
 	r.t.Helper()
 	r.Wait("caught up", func(r *SourceRun) bool { return r.caughtUp || r.done })
 	return r.Records()
+}
+
+// WaitReleased waits until the source has given up n claims.
+func (r *SourceRun) WaitReleased(n int) []string {
+	r.t.Helper()
+	r.Wait("released claims", func(r *SourceRun) bool { return len(r.released) >= n })
+	return r.Released()
 }
 
 // WaitFailure waits for the source to fail.
