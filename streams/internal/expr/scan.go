@@ -25,7 +25,9 @@ type syntaxError struct {
 	msg string
 }
 
-func (e *syntaxError) Error() string { return fmt.Sprintf("the value is not JSON: %s at byte %d", e.msg, e.at) }
+func (e *syntaxError) Error() string {
+	return fmt.Sprintf("the value is not JSON: %s at byte %d", e.msg, e.at)
+}
 func (e *syntaxError) Unwrap() error { return ErrNotJSON }
 
 // scan reads the whole text. n holds what is wanted.
