@@ -73,7 +73,13 @@ func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
 		records          []byte
 	}
 	var todo []work
+	// What an entry costs here is bounded by the bytes that came: a batch alone has 61.
+	entries := 8 + len(body)/64
 	for range r.array(2) {
+		if entries--; entries < 0 {
+			r.bad = true
+			break
+		}
 		t := producedTopic{}
 		if c.Version >= produceByID {
 			t.id = r.topicID()
@@ -81,6 +87,10 @@ func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
 			t.name = r.str()
 		}
 		for range r.array(4) {
+			if len(todo) > 8+len(body)/64 {
+				r.bad = true
+				break
+			}
 			index := r.i32()
 			records := r.bytes()
 			r.tags(nil)
@@ -181,7 +191,7 @@ func (p *producing) encode() []byte {
 func (p *producing) encodePartition(w *writer, at produced) {
 	base, start, text := at.res.BaseOffset, at.res.StartOffset, ""
 	if at.err != nil {
-		base, start, text = -1, -1, at.err.Error()
+		base, start, text = -1, -1, *message(at.err)
 		at.res.LogAppendTime = -1
 	}
 	w.i32(at.index)

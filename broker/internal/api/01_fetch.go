@@ -3,7 +3,7 @@ package api
 import (
 	"context"
 	"errors"
-	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -45,7 +45,8 @@ func (a *API) fetch(c *Call, body []byte, reply func(Reply, error)) {
 		req.fail(a, reply, err)
 		return
 	}
-	limit := min(int(req.maxBytes), int(a.Config.Int("fetch.max.bytes")))
+	limit := max(min(int(req.maxBytes), int(a.Config.Int("fetch.max.bytes"))), 0)
+	req.minBytes = min(req.minBytes, int32(min(limit, math.MaxInt32))) // more than fits is not waited for
 	f := &fetching{api: a, req: req, session: session, wanted: wanted, limit: limit, reply: reply, subscribed: map[*replica.Partition]struct{}{}}
 	f.start(c.Context)
 }
@@ -160,11 +161,7 @@ func (f *fetching) attempt() bool {
 	if f.session != nil {
 		results = f.session.sent(results, f.req.fullSession())
 	}
-	reply, err := f.req.encode(sessionID(f.session), results)
-	if err != nil {
-		release(results)
-	}
-	f.reply(reply, err)
+	f.reply(f.req.encode(sessionID(f.session), results), nil)
 	return true
 }
 
@@ -216,7 +213,7 @@ func (r *fetchRequest) fail(_ *API, reply func(Reply, error), err error) {
 }
 
 // encode builds the response. Its results are grouped by topic as they come.
-func (r *fetchRequest) encode(session int32, results []fetched) (Reply, error) {
+func (r *fetchRequest) encode(session int32, results []fetched) Reply {
 	w := writer{b: make([]byte, 0, 128+128*len(results)), flexible: r.version >= fetchFlexible}
 	var inserts []Insert
 	w.i32(0) // throttle time
@@ -234,18 +231,39 @@ func (r *fetchRequest) encode(session int32, results []fetched) (Reply, error) {
 		}
 		w.length(len(g))
 		for _, p := range g {
-			var err error
-			if inserts, err = r.encodePartition(&w, p, inserts); err != nil {
-				return Reply{}, fmt.Errorf("fetch %s partition %d: %w", p.name, p.index, err)
-			}
+			inserts = r.encodePartition(&w, p, inserts)
 		}
 		w.noTags()
 	}
 	w.noTags()
-	return Reply{Bytes: w.b, Inserts: inserts}, nil
+	return Reply{Bytes: w.b, Inserts: inserts}
 }
 
-func (r *fetchRequest) encodePartition(w *writer, p fetched, inserts []Insert) ([]Insert, error) {
+// encodePartition consumes p's chunk. One that cannot be read is an error of its partition.
+func (r *fetchRequest) encodePartition(w *writer, p fetched, inserts []Insert) []Insert {
+	chunk, start := p.read.Chunk, len(w.b)
+	r.encodePartitionHead(w, p)
+	w.length(chunk.Len)
+	switch {
+	case chunk.Len == 0:
+	case chunk.Len <= inlineMax:
+		at := len(w.b)
+		w.b = append(w.b, make([]byte, chunk.Len)...)
+		err := chunk.ReadInto(w.b[at:])
+		chunk.Release()
+		if err != nil {
+			w.b = w.b[:start]
+			p.err, p.read.Chunk = errors.Join(storage.ErrDamaged, err), storage.Chunk{}
+			return r.encodePartition(w, p, inserts)
+		}
+	default:
+		inserts = append(inserts, Insert{At: len(w.b), Chunk: chunk})
+	}
+	w.noTags()
+	return inserts
+}
+
+func (r *fetchRequest) encodePartitionHead(w *writer, p fetched) {
 	w.i32(p.index)
 	w.i16(code(p.err))
 	w.i64(p.read.HighWatermark)
@@ -257,22 +275,6 @@ func (r *fetchRequest) encodePartition(w *writer, p fetched, inserts []Insert) (
 	if r.version >= 11 {
 		w.i32(-1) // preferred read replica
 	}
-	chunk := p.read.Chunk
-	w.length(chunk.Len)
-	switch {
-	case chunk.Len == 0:
-	case chunk.Len <= inlineMax:
-		at := len(w.b)
-		w.b = append(w.b, make([]byte, chunk.Len)...)
-		if err := chunk.ReadInto(w.b[at:]); err != nil {
-			return inserts, errors.Join(err, storage.ErrDamaged)
-		}
-		chunk.Release()
-	default:
-		inserts = append(inserts, Insert{At: len(w.b), Chunk: chunk})
-	}
-	w.noTags()
-	return inserts, nil
 }
 
 // byTopic groups neighbours of one topic.

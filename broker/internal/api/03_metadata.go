@@ -142,19 +142,3 @@ func rack(b meta.Broker) *string {
 	}
 	return kmsg.StringPtr(b.Rack)
 }
-
-// refusal is an error as responses carry it: its code, and a message where there is one for the user.
-func refusal(err error) (int16, *string) {
-	if err == nil {
-		return 0, nil
-	}
-	number := code(err)
-	var worded *meta.Error
-	if errors.As(err, &worded) {
-		return number, kmsg.StringPtr(worded.Message)
-	}
-	if k := kerr.TypedErrorForCode(number); k != nil {
-		return number, kmsg.StringPtr(k.Description)
-	}
-	return number, nil
-}

@@ -18,7 +18,7 @@ func (a *API) findCoordinator(c *Call, req *kmsg.FindCoordinatorRequest, resp *k
 		k := kmsg.NewFindCoordinatorResponseCoordinator()
 		k.Key, k.NodeID, k.Port = key, -1, -1
 		if err := a.coordinator(c, req.CoordinatorType, key); err != nil {
-			k.ErrorCode, k.ErrorMessage = code(err), message(err)
+			k.ErrorCode, k.ErrorMessage = refusal(err)
 		} else {
 			k.NodeID = a.NodeID
 			k.Host, k.Port = a.Advertised(c)

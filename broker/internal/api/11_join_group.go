@@ -25,8 +25,7 @@ func (a *API) joinGroup(c *Call, req *kmsg.JoinGroupRequest, resp *kmsg.JoinGrou
 	for _, p := range req.Protocols {
 		j.Protocols = append(j.Protocols, group.Protocol{Name: p.Name, Metadata: p.Metadata})
 	}
-	done := c.Park()
-	a.Groups.Join(c.Context, req.Group, j, func(g *group.Joined, err error) {
+	finish := parkWithConnection(c, func(g *group.Joined) {
 		resp.MemberID = req.MemberID
 		if g != nil {
 			fillJoined(resp, g)
@@ -34,8 +33,8 @@ func (a *API) joinGroup(c *Call, req *kmsg.JoinGroupRequest, resp *kmsg.JoinGrou
 		if resp.Protocol == nil && c.Version < 7 {
 			resp.Protocol = kmsg.StringPtr("")
 		}
-		done(err)
 	})
+	a.Groups.Join(c.Context, req.Group, j, finish)
 	return nil
 }
 

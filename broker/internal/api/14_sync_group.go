@@ -15,15 +15,14 @@ func (a *API) syncGroup(c *Call, req *kmsg.SyncGroupRequest, resp *kmsg.SyncGrou
 	for _, g := range req.GroupAssignment {
 		s.Assignments[g.MemberID] = g.MemberAssignment
 	}
-	done := c.Park()
-	a.Groups.Sync(c.Context, req.Group, s, func(g *group.Synced, err error) {
+	finish := parkWithConnection(c, func(g *group.Synced) {
 		resp.MemberAssignment = []byte{}
 		if g != nil {
 			resp.ProtocolType, resp.Protocol = kmsg.StringPtr(g.ProtocolType), kmsg.StringPtr(g.Protocol)
 			resp.MemberAssignment = append(resp.MemberAssignment, g.Assignment...)
 		}
-		done(err)
 	})
+	a.Groups.Sync(c.Context, req.Group, s, finish)
 	return nil
 }
 

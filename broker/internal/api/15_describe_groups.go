@@ -19,7 +19,7 @@ func (a *API) describeGroups(c *Call, req *kmsg.DescribeGroupsRequest, resp *kms
 			err = nil // until then a group that does not exist is Dead
 		}
 		if err != nil {
-			g.ErrorCode, g.ErrorMessage = code(err), message(err)
+			g.ErrorCode, g.ErrorMessage = refusal(err)
 		}
 		for _, m := range d.Members {
 			gm := kmsg.NewDescribeGroupsResponseGroupMember()

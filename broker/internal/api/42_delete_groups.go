@@ -23,7 +23,7 @@ func (a *API) deleteGroups(c *Call, req *kmsg.DeleteGroupsRequest, resp *kmsg.De
 		a.Groups.Delete(c.Context, id, func(err error) {
 			mu.Lock()
 			defer mu.Unlock()
-			g.ErrorCode, g.ErrorMessage = code(err), message(err)
+			g.ErrorCode, g.ErrorMessage = refusal(err)
 			if left--; left == 0 {
 				done(nil)
 			}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/leatstream/leat/broker/internal/storage"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // API is what handlers reach. The broker fills it before the first request.
@@ -54,6 +56,25 @@ type Call struct {
 func (c *Call) Park() (done func(error)) {
 	c.parked = true
 	return c.finish
+}
+
+// parkWithConnection parks the call until the returned function is called or the connection ends, whichever is first:
+// other members of a group decide when a join is answered, and a broker that stops does not wait for them. fill puts an
+// answer, nil where there is none, into the response.
+func parkWithConnection[T any](c *Call, fill func(*T)) func(*T, error) {
+	done := c.Park()
+	var once sync.Once
+	finish := func(answer *T, err error) {
+		once.Do(func() {
+			fill(answer)
+			done(err)
+		})
+	}
+	unwatch := context.AfterFunc(c.Context, func() { finish(nil, kerr.CoordinatorNotAvailable) })
+	return func(answer *T, err error) {
+		unwatch()
+		finish(answer, err)
+	}
 }
 
 // Reply is the body of a response: Bytes, with ranges of files spliced in.

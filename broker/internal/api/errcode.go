@@ -62,13 +62,29 @@ func code(err error) int16 {
 	return kerr.UnknownServerError.Code
 }
 
-// message is what a client may show its user; nil for nil.
+// message is what a client may show its user; nil for nil. An error that says no more than its code is worded as Kafka does.
 func message(err error) *string {
 	if err == nil {
 		return nil
 	}
+	var worded *meta.Error
+	if errors.As(err, &worded) {
+		return kmsg.StringPtr(worded.Message)
+	}
+	var bare *kerr.Error
+	if errors.As(err, &bare) {
+		return kmsg.StringPtr(bare.Description)
+	}
+	for _, c := range codes {
+		if err == c.err { //nolint:errorlint // a wrapped one says more
+			return kmsg.StringPtr(c.code.Description)
+		}
+	}
 	return kmsg.StringPtr(err.Error())
 }
+
+// refusal is an error as responses carry it: its code, and its message.
+func refusal(err error) (int16, *string) { return code(err), message(err) }
 
 // setError puts err into the response's own ErrorCode and ErrorMessage. A response without them has an error code for
 // each of its parts, which its handler fills.

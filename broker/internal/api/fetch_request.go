@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/meta"
@@ -54,7 +55,9 @@ func decodeFetch(version int16, body []byte) (*fetchRequest, error) {
 	}
 	for range r.array(2) {
 		name, id := r.topic(version)
-		for range r.array(16) {
+		n := r.array(16)
+		f.wanted = slices.Grow(f.wanted, n)
+		for range n {
 			f.wanted = append(f.wanted, r.wanted(version, name, id))
 		}
 		r.tags(nil)
@@ -62,7 +65,9 @@ func decodeFetch(version int16, body []byte) (*fetchRequest, error) {
 	if version >= 7 {
 		for range r.array(2) {
 			name, id := r.topic(version)
-			for range r.array(4) {
+			n := r.array(4)
+			f.forgotten = slices.Grow(f.forgotten, n)
+			for range n {
 				f.forgotten = append(f.forgotten, partitionKey{name, id, r.i32()})
 			}
 			r.tags(nil)
@@ -107,4 +112,4 @@ func (r *reader) wanted(version int16, name string, id meta.TopicID) wantedParti
 }
 
 // fullSession tells whether the request lists everything that the client wants.
-func (r *fetchRequest) fullSession() bool { return r.epoch <= 0 }
+func (r *fetchRequest) fullSession() bool { return r.epoch == 0 || r.epoch == -1 }

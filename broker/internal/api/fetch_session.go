@@ -39,10 +39,7 @@ func sessionID(s *fetchSession) int32 {
 // use finds out what a request wants: all that it lists, or what its session has after the request's changes.
 func (c *sessionCache) use(r *fetchRequest, slots int, now time.Time) (*fetchSession, []*wantedPartition, error) {
 	if r.fullSession() {
-		wanted := make([]*wantedPartition, len(r.wanted))
-		for i := range r.wanted {
-			wanted[i] = &r.wanted[i]
-		}
+		wanted := distinct(r.wanted)
 		c.drop(r.session)
 		if r.epoch == -1 || r.version < 7 {
 			return nil, wanted, nil
@@ -56,6 +53,22 @@ func (c *sessionCache) use(r *fetchRequest, slots int, now time.Time) (*fetchSes
 		return nil, nil, kerr.FetchSessionIDNotFound
 	}
 	return s.change(r, now)
+}
+
+// distinct are the partitions of a request; one that is listed twice is wanted as it is listed last.
+func distinct(wanted []wantedPartition) []*wantedPartition {
+	out := make([]*wantedPartition, 0, len(wanted))
+	at := make(map[partitionKey]int, len(wanted))
+	for i := range wanted {
+		w := &wanted[i]
+		if j, twice := at[w.partitionKey]; twice {
+			out[j] = w
+			continue
+		}
+		at[w.partitionKey] = len(out)
+		out = append(out, w)
+	}
+	return out
 }
 
 func (c *sessionCache) drop(id int32) {
@@ -118,8 +131,7 @@ func (s *fetchSession) change(r *fetchRequest, now time.Time) (*fetchSession, []
 	for _, key := range r.forgotten {
 		delete(s.byKey, key)
 	}
-	for i := range r.wanted {
-		w := &r.wanted[i]
+	for _, w := range distinct(r.wanted) {
 		if old := s.byKey[w.partitionKey]; old != nil {
 			w.high, w.start, w.failed = old.high, old.start, old.failed
 		} else {

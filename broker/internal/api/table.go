@@ -54,7 +54,7 @@ func handle[Q, S any, PQ interface {
 			var req PQ = new(Q)
 			req.SetVersion(c.Version)
 			if err := req.ReadFrom(body); err != nil {
-				reply(Reply{}, fmt.Errorf("%w: %w", ErrMalformed, err))
+				reply(Reply{}, fmt.Errorf("%w: %s version %d: %w", ErrMalformed, kmsg.NameForKey(c.Key), c.Version, err))
 				return
 			}
 			resp := req.ResponseKind().(PS)

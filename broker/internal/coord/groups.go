@@ -116,12 +116,17 @@ func (g *Groups) shard(index int32) (*shard, error) {
 		g.mu.Unlock()
 		return nil, kerr.CoordinatorNotAvailable
 	}
+	var stale *shard
 	s := g.shards[index]
-	if s == nil {
+	if s == nil || s.log != p { // the first use, or the topic was made anew
+		stale = s
 		s = newShard(g, p)
 		g.shards[index] = s
 	}
 	g.mu.Unlock()
+	if stale != nil {
+		stale.close()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s, s.load()

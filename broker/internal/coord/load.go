@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/group"
+	"github.com/leatstream/leat/broker/internal/storage"
 	"github.com/leatstream/leat/internal/batch"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -39,6 +40,7 @@ func (s *shard) load() error {
 		if err != nil {
 			return err
 		}
+		from := offset
 		for len(raw) >= batch.HeaderLen {
 			h, err := batch.ReadHeader(raw)
 			if err != nil {
@@ -51,6 +53,9 @@ func (s *shard) load() error {
 				return fmt.Errorf("%s at offset %d: %w", OffsetsTopic, h.BaseOffset, err)
 			}
 			offset, raw = h.LastOffset()+1, raw[h.Size():]
+		}
+		if offset == from {
+			return fmt.Errorf("%s at offset %d: %w", OffsetsTopic, offset, storage.ErrDamaged)
 		}
 	}
 	now := s.groupsOf.cfg.Clock()

@@ -46,6 +46,11 @@ func (g *Groups) Commit(ctx context.Context, id string, c Commit, done func(erro
 			done(kerr.IllegalGeneration)
 			return
 		}
+		if len(c.Offsets) == 0 { // nothing to make a group for
+			s.mu.Unlock()
+			done(nil)
+			return
+		}
 		m = s.create(id)
 	}
 	if err := m.Commit(g.cfg.Clock(), c.Member, c.Instance, c.Generation); err != nil {

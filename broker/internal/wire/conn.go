@@ -11,22 +11,29 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/api"
+	"github.com/leatstream/leat/broker/internal/storage"
 )
 
 const (
 	pipeline    = 64               // requests of one connection that are under way at once
 	readBuffer  = 4 << 10          // small requests are read together
 	frameTime   = 30 * time.Second // for the rest of a frame once it began
-	writeTime   = 60 * time.Second // for a client to take a response
-	headerPeek  = 8                // length, key, version
-	frameMin    = 8                // key, version, correlation id
+	writeTime   = 60 * time.Second // for a client to take a piece of a response
+	sendPiece   = 1 << 20
+	headerPeek  = 8 // length, key, version
+	frameMin    = 8 // key, version, correlation id
 	frameLength = 4
 )
 
-var errClosing = errors.New("the connection is closing")
+var (
+	errClosing = errors.New("the connection is closing")
+	errCut     = errors.New("a request was cut short")
+	errPanic   = errors.New("a request made the broker panic") // logged where it happened
+)
 
 // conn is one connection.
 type conn struct {
@@ -73,6 +80,13 @@ func (c *conn) run() {
 	c.cancel(errClosing) // parked requests give up
 	c.close()
 	<-written
+	if !c.isDraining() {
+		c.report(err)
+	}
+}
+
+// report is the one line of a connection that ends for a reason.
+func (c *conn) report(err error) {
 	if !quiet(err) {
 		c.server.log.Warn("connection closed", "client", c.remote, "error", err)
 	}
@@ -104,7 +118,15 @@ func (c *conn) isDraining() bool {
 
 // quiet tells whether an end is one that clients cause all the time.
 func quiet(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, os.ErrDeadlineExceeded)
+	if errors.Is(err, errCut) {
+		return false
+	}
+	for _, usual := range []error{io.EOF, net.ErrClosed, io.ErrClosedPipe, os.ErrDeadlineExceeded, syscall.ECONNRESET, syscall.EPIPE, errPanic} {
+		if errors.Is(err, usual) {
+			return true
+		}
+	}
+	return false
 }
 
 // read reads and serves requests until the connection or the server ends, and tells why.
@@ -127,10 +149,13 @@ func (c *conn) read() error {
 }
 
 func (c *conn) deadline(d time.Duration) error {
-	if c.isDraining() {
+	if err := c.nc.SetReadDeadline(time.Now().Add(d)); err != nil {
+		return err
+	}
+	if c.isDraining() { // asked last: drain's own deadline may just have been overwritten
 		return io.EOF
 	}
-	return c.nc.SetReadDeadline(time.Now().Add(d))
+	return nil
 }
 
 // next reads one frame and serves it.
@@ -147,6 +172,10 @@ func (c *conn) next(br *bufio.Reader) error {
 	give, err := c.server.budget.take(c.ctx, int64(size)*int64(factor))
 	if err != nil {
 		return io.EOF
+	}
+	if err := c.deadline(frameTime); err != nil { // waiting for memory is not the client's fault
+		give()
+		return err
 	}
 	if _, err := br.Discard(frameLength); err != nil {
 		give()
@@ -188,7 +217,7 @@ func (c *conn) serve(p *pending, frame []byte) {
 		if e := recover(); e != nil {
 			c.server.log.Error("a request made the broker panic", "client", c.remote, "api", p.call.Key, "version", p.call.Version,
 				"panic", e, "stack", string(debug.Stack()))
-			reply(api.Reply{}, fmt.Errorf("panic in API %d: %v", p.call.Key, e))
+			reply(api.Reply{}, errPanic)
 		}
 	}()
 	c.server.api.Serve(p.call, frame, reply)
@@ -211,9 +240,7 @@ func (c *conn) write() {
 
 // fail ends the connection because of a request; the reading side notices the closed socket.
 func (c *conn) fail(err error) {
-	if !quiet(err) {
-		c.server.log.Warn("connection closed", "client", c.remote, "error", err)
-	}
+	c.report(err)
 	c.cancel(errClosing)
 	c.close()
 }
@@ -222,33 +249,59 @@ func (c *conn) send(p *pending) error {
 	if p.err != nil || p.reply.Empty {
 		return p.err
 	}
-	if err := c.nc.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
-		return err
-	}
-	size := binary.BigEndian.AppendUint32(make([]byte, 0, frameLength), uint32(p.reply.Size()))
-	parts := net.Buffers{size}
+	first := binary.BigEndian.AppendUint32(make([]byte, 0, frameLength), uint32(p.reply.Size()))
 	at := 0
 	for _, in := range p.reply.Inserts {
-		parts = append(parts, p.reply.Bytes[at:in.At])
-		at = in.At
+		if err := c.sendBytes(first, p.reply.Bytes[at:in.At]); err != nil {
+			return err
+		}
+		if err := c.sendRange(in.Chunk); err != nil {
+			return err
+		}
+		first, at = nil, in.At
+	}
+	return c.sendBytes(first, p.reply.Bytes[at:])
+}
+
+// sendBytes sends first and rest, in pieces that each have writeTime: a client may be slow, but not stand still.
+func (c *conn) sendBytes(first, rest []byte) error {
+	for {
+		piece := rest[:min(len(rest), sendPiece)]
+		if err := c.nc.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
+			return err
+		}
+		parts := net.Buffers{first, piece}
 		if _, err := parts.WriteTo(c.nc); err != nil {
 			return err
 		}
-		if err := sendRange(c.nc, in.Chunk); err != nil {
+		if first, rest = nil, rest[len(piece):]; len(rest) == 0 {
+			return nil
+		}
+	}
+}
+
+// sendRange sends a range of a file in such pieces.
+func (c *conn) sendRange(chunk storage.Chunk) error {
+	for chunk.Len > 0 {
+		piece := chunk
+		piece.Len = min(chunk.Len, sendPiece)
+		if err := c.nc.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
 			return err
 		}
-		parts = nil
+		if err := sendRange(c.nc, piece); err != nil {
+			return err
+		}
+		chunk.Pos += int64(piece.Len)
+		chunk.Len -= piece.Len
 	}
-	parts = append(parts, p.reply.Bytes[at:])
-	_, err := parts.WriteTo(c.nc)
-	return err
+	return nil
 }
 
 func cutShort(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrDeadlineExceeded) {
-		return fmt.Errorf("a request was cut short: %w", err)
+	if errors.Is(err, net.ErrClosed) {
+		return err // by this side
 	}
-	return err
+	return fmt.Errorf("%w: %w", errCut, err)
 }
 
 func host(addr string) string {

@@ -76,14 +76,17 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) ServeConn(nc net.Conn, listener string) {
 	c := newConn(s, nc, listener)
 	s.mu.Lock()
-	refuse := s.stopping || len(s.conns) >= s.cfg.Connections
-	if !refuse {
+	stopping, full := s.stopping, len(s.conns) >= s.cfg.Connections
+	if !stopping && !full {
 		s.conns[c] = struct{}{}
 		s.done.Add(1)
 	}
 	s.mu.Unlock()
-	if refuse {
+	if full && !stopping {
 		s.log.Warn("connection refused: max.connections is reached", "client", c.remote)
+	}
+	if full || stopping {
+		c.cancel(errClosing)
 		_ = nc.Close() // there is nobody to tell
 		return
 	}
