@@ -13,6 +13,9 @@ type BatcherOptions struct {
 	Codec  batch.Codec
 	Bytes  int           // a batch is sent when it would grow beyond; 0: 256 KiB
 	Linger time.Duration // and at the latest after; 0: 5 ms
+
+	// Sent is called for each batch that is in the log, before its records' done. next is the offset after it.
+	Sent func(topic string, partition int32, next int64)
 }
 
 // Batcher collects records into batches for a Producer.
@@ -103,10 +106,13 @@ func (b *Batcher) send(ctx context.Context, at topicPartition, o *openBatch) err
 		return nil
 	}
 	raw, err := o.builder.Build(make([]byte, 0, o.builder.Size()))
-	done := o.done
+	done, count := o.done, int64(o.builder.Count())
 	o.builder.Reset()
 	o.done = nil
-	answer := func(_ int64, err error) {
+	answer := func(base int64, err error) {
+		if err == nil && b.opts.Sent != nil {
+			b.opts.Sent(at.topic, at.partition, base+count)
+		}
 		for _, d := range done {
 			d(err)
 		}

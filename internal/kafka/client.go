@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Config says where the cluster is.
@@ -20,6 +21,10 @@ type Config struct {
 	Dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 	ClientID string
 	Logger   *slog.Logger
+
+	// InstanceID makes consumers static members (KIP-345): a process that was killed and started again takes its old place
+	// at once. It must belong to this process alone. Empty: whoever is killed is missed after its session's time-out.
+	InstanceID string
 }
 
 func (c Config) options() []kgo.Opt {
@@ -53,7 +58,7 @@ type Client struct {
 
 // topicInfo is what metadata says of a topic.
 type topicInfo struct {
-	id      kadm.TopicID
+	id      [16]byte
 	leaders []int32 // by partition; -1: none
 }
 
@@ -95,6 +100,40 @@ func (c *Client) Partitions(ctx context.Context, topic string) (int32, error) {
 	return int32(len(t.leaders)), err
 }
 
+// EndOffsets are the high watermarks of a topic's partitions.
+func (c *Client) EndOffsets(ctx context.Context, topic string) ([]int64, error) {
+	n, err := c.Partitions(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	req := kmsg.NewPtrListOffsetsRequest()
+	req.ReplicaID = -1
+	rt := kmsg.NewListOffsetsRequestTopic()
+	rt.Topic = topic
+	for p := range n {
+		rp := kmsg.NewListOffsetsRequestTopicPartition()
+		rp.Partition, rp.Timestamp, rp.CurrentLeaderEpoch = p, -1, -1
+		rt.Partitions = append(rt.Partitions, rp)
+	}
+	req.Topics = append(req.Topics, rt)
+	ends := make([]int64, n)
+	for _, shard := range c.kgo.RequestSharded(ctx, req) { // one for each leader
+		if shard.Err != nil {
+			return nil, shard.Err
+		}
+		for _, t := range shard.Resp.(*kmsg.ListOffsetsResponse).Topics {
+			for _, p := range t.Partitions {
+				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+					c.forget(topic)
+					return nil, fmt.Errorf("end of %s partition %d: %w", topic, p.Partition, err)
+				}
+				ends[p.Partition] = p.Offset
+			}
+		}
+	}
+	return ends, nil
+}
+
 // topic looks a topic up, in memory first.
 func (c *Client) topic(ctx context.Context, name string) (topicInfo, error) {
 	c.mu.Lock()
@@ -103,19 +142,29 @@ func (c *Client) topic(ctx context.Context, name string) (topicInfo, error) {
 	if ok {
 		return t, nil
 	}
-	listed, err := c.adm.ListTopics(ctx, name)
+	// Asked directly: kgo's own metadata may be some time old, and a topic was perhaps made just now.
+	req := kmsg.NewPtrMetadataRequest()
+	want := kmsg.NewMetadataRequestTopic()
+	want.Topic = kmsg.StringPtr(name)
+	req.Topics = append(req.Topics, want)
+	resp, err := req.RequestWith(ctx, c.kgo)
 	if err != nil {
 		return topicInfo{}, err
 	}
-	d := listed[name]
-	if d.Err != nil || len(d.Partitions) == 0 {
-		return topicInfo{}, fmt.Errorf("topic %s: %w", name, firstError(d.Err, kerr.UnknownTopicOrPartition))
+	if len(resp.Topics) != 1 {
+		return topicInfo{}, fmt.Errorf("topic %s: %w", name, kerr.UnknownTopicOrPartition)
 	}
-	t = topicInfo{id: d.ID, leaders: make([]int32, len(d.Partitions))}
+	d := resp.Topics[0]
+	if err := kerr.ErrorForCode(d.ErrorCode); err != nil || len(d.Partitions) == 0 {
+		return topicInfo{}, fmt.Errorf("topic %s: %w", name, firstError(err, kerr.UnknownTopicOrPartition))
+	}
+	t = topicInfo{id: d.TopicID, leaders: make([]int32, len(d.Partitions))}
 	for i := range t.leaders {
 		t.leaders[i] = -1
-		if p, ok := d.Partitions[int32(i)]; ok && p.Err == nil {
-			t.leaders[i] = p.Leader
+	}
+	for _, p := range d.Partitions {
+		if int(p.Partition) < len(t.leaders) && p.ErrorCode == 0 {
+			t.leaders[p.Partition] = p.Leader
 		}
 	}
 	c.mu.Lock()

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -46,14 +47,21 @@ type Consumer struct {
 	news   chan struct{}             // partitions were assigned
 }
 
+// sessionTimeout is how long a member that was killed keeps its partitions from others.
+const sessionTimeout = 10 * time.Second
+
 // NewConsumer joins a group.
 func (c *Client) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
 	k := &Consumer{
 		client: c, opts: opts, fetched: make(chan []Fetched, 1), places: map[topicPartition]*int64{}, news: make(chan struct{}, 1),
 	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
-	cl, err := kgo.NewClient(append(c.cfg.options(),
-		kgo.ConsumerGroup(opts.Group), kgo.ConsumeTopics(opts.Topics...), kgo.DisableAutoCommit(),
+	own := c.cfg.options()
+	if c.cfg.InstanceID != "" {
+		own = append(own, kgo.InstanceID(c.cfg.InstanceID))
+	}
+	cl, err := kgo.NewClient(append(own,
+		kgo.SessionTimeout(sessionTimeout), kgo.ConsumerGroup(opts.Group), kgo.ConsumeTopics(opts.Topics...), kgo.DisableAutoCommit(),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()), kgo.HeartbeatInterval(time.Second), kgo.MetadataMinAge(100*time.Millisecond),
 		kgo.OnPartitionsAssigned(k.assigned), kgo.OnPartitionsRevoked(k.revoked), kgo.OnPartitionsLost(k.lost),
 	)...)
@@ -68,6 +76,9 @@ func (c *Client) NewConsumer(opts ConsumerOptions) (*Consumer, error) {
 
 // assigned finds out where to begin and starts to fetch.
 func (k *Consumer) assigned(ctx context.Context, _ *kgo.Client, parts map[string][]int32) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(k.ctx, cancel)() // Close waits for this
 	for attempt := 0; ; attempt++ {
 		next, err := k.begin(ctx, parts)
 		if err == nil && k.opts.Assigned != nil && len(next) > 0 {
@@ -325,6 +336,21 @@ func (k *Consumer) Seek(topic string, partition int32, offset int64) {
 
 // Commit stores how far the group has come: the next offset of each partition.
 func (k *Consumer) Commit(ctx context.Context, next map[string]map[int32]int64) error {
+	return k.CommitNotes(ctx, next, nil)
+}
+
+// CommitNotes is Commit with a note beside each offset that has one, which Notes gives back.
+func (k *Consumer) CommitNotes(ctx context.Context, next map[string]map[int32]int64, notes map[string]map[int32]string) error {
+	ctx = kgo.PreCommitFnContext(ctx, func(req *kmsg.OffsetCommitRequest) error {
+		for i := range req.Topics {
+			for j := range req.Topics[i].Partitions {
+				if note, ok := notes[req.Topics[i].Topic][req.Topics[i].Partitions[j].Partition]; ok {
+					req.Topics[i].Partitions[j].Metadata = &note
+				}
+			}
+		}
+		return nil
+	})
 	offsets := map[string]map[int32]kgo.EpochOffset{}
 	for topic, ps := range next {
 		offsets[topic] = map[int32]kgo.EpochOffset{}
@@ -347,9 +373,35 @@ func (k *Consumer) Commit(ctx context.Context, next map[string]map[int32]int64) 
 	return failed
 }
 
+// Notes are what was committed beside the offsets of a group.
+func (c *Client) Notes(ctx context.Context, group string) (map[string]map[int32]string, error) {
+	committed, err := c.adm.FetchOffsets(ctx, group)
+	if err != nil {
+		return nil, err
+	}
+	notes := map[string]map[int32]string{}
+	committed.Each(func(o kadm.OffsetResponse) {
+		if notes[o.Topic] == nil {
+			notes[o.Topic] = map[int32]string{}
+		}
+		notes[o.Topic][o.Partition] = o.Metadata
+	})
+	return notes, nil
+}
+
 // Close leaves the group.
 func (k *Consumer) Close() {
 	k.cancel()
 	k.fetcher.Wait()
 	k.kgo.Close()
+	if k.client.cfg.InstanceID != "" { // kgo lets static members keep their place; this one says good-bye
+		ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
+		defer cancel()
+		if _, err := k.client.adm.LeaveGroup(ctx, kadm.LeaveGroup(k.opts.Group).InstanceIDs(k.client.cfg.InstanceID)); err != nil {
+			k.client.log.Debug("leaving the group failed, its session will end by itself", "group", k.opts.Group, "error", err)
+		}
+	}
 }
+
+// leaveTimeout bounds how long Close waits for the cluster.
+const leaveTimeout = 500 * time.Millisecond

@@ -29,6 +29,7 @@ type Producer struct {
 	kgo    *kgo.Client
 	opts   ProducerOptions
 	space  *semaphore.Weighted
+	forked bool // the connections are another producer's
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
@@ -77,6 +78,19 @@ func (c *Client) NewProducer(opts ProducerOptions) (*Producer, error) {
 	return p, nil
 }
 
+// Fork makes a producer with an identity of its own that shares p's connections and memory. It is closed before p.
+func (p *Producer) Fork() *Producer {
+	f := &Producer{client: p.client, kgo: p.kgo, opts: p.opts, space: p.space, forked: true, lanes: map[topicPartition]*lane{}, id: -1}
+	f.ctx, f.cancel = context.WithCancelCause(p.ctx)
+	return f
+}
+
+// ID is the producer id that the broker gave, which stands in every batch. It changes when a batch could not be produced.
+func (p *Producer) ID() (int64, error) {
+	id, _, err := p.identity()
+	return id, err
+}
+
 // ProduceBatch queues one whole record batch and owns b from then on. done is called once, from another goroutine, with
 // the offset of the batch or why it is not in the log. It blocks while too much waits, until ctx ends.
 func (p *Producer) ProduceBatch(ctx context.Context, topic string, partition int32, b []byte, done func(base int64, err error)) error {
@@ -115,7 +129,9 @@ func (p *Producer) Close() {
 	p.mu.Unlock()
 	p.cancel(ErrClosed)
 	p.busy.Wait()
-	p.kgo.Close()
+	if !p.forked {
+		p.kgo.Close()
+	}
 }
 
 // drain sends a lane's batches one after the other until there are none.

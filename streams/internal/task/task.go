@@ -1,0 +1,225 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/leatstream/leat/internal/batch"
+	"github.com/leatstream/leat/internal/kafka"
+	"github.com/leatstream/leat/streams/internal/operator"
+	"github.com/leatstream/leat/streams/internal/spec"
+	"github.com/leatstream/leat/streams/internal/topology"
+)
+
+// task works on one input partition.
+type task struct {
+	partition
+	runner   *Runner
+	producer *kafka.Producer
+	batcher  *kafka.Batcher
+	chain    *topology.Chain
+	place    place
+
+	next      int64 // input offset that comes next
+	announced bool
+	record    operator.Record
+	raw       *batch.Record
+	ts        int64
+	scratch   scratch
+	emitted   int
+	ctx       context.Context // of the round, for emit
+
+	pending sync.WaitGroup
+	mu      sync.Mutex
+	failed  error // the first batch that could not be written
+}
+
+// newTask starts at offset, where the group was, and finds out what an earlier task had written beyond.
+func (r *Runner) newTask(ctx context.Context, p partition, offset int64, note string) (*task, error) {
+	t := &task{partition: p, runner: r, next: offset, producer: r.producer.Fork()}
+	t.batcher = t.producer.NewBatcher(kafka.BatcherOptions{Sent: t.sent})
+	t.chain = r.Pipeline.Topology.NewChain(t.emit, t.peek)
+	id, err := t.producer.ID()
+	if err != nil {
+		return nil, err
+	}
+	t.place, err = recoverPlace(ctx, r.client, note, id, r.outputs())
+	return t, err
+}
+
+// outputs are the topics that tasks write to.
+func (r *Runner) outputs() []string {
+	return append(r.Pipeline.Topology.Topics(), r.Pipeline.DeadLetters())
+}
+
+func (t *task) peek(step string, r *operator.Record) {
+	t.runner.log.Info("peek", "step", step, "topic", r.Topic, "partition", r.Partition, "offset", r.Offset, "key", string(r.Key), "value", string(r.Value))
+}
+
+// process runs what was fetched through the chain.
+func (t *task) process(ctx context.Context, f kafka.Fetched) error {
+	t.ctx = ctx
+	err := f.Each(&t.scratch, func(h batch.Header, raw *batch.Record) error {
+		t.raw, t.ts = raw, h.BaseTimestamp+raw.TimestampDelta
+		if h.LogAppendTime() {
+			t.ts = h.MaxTimestamp
+		}
+		t.emitted = 0
+		r := &t.record
+		r.Key, r.Value, r.Headers, r.Raw = raw.Key, raw.Value, raw.Headers, raw
+		r.Timestamp, r.Topic, r.Partition, r.Offset = t.ts, f.Topic, f.Partition, h.BaseOffset+int64(raw.OffsetDelta)
+		t.runner.in.Add(1)
+		if err := t.chain.Process(r); err != nil {
+			return t.refused(err)
+		}
+		if t.emitted == 0 {
+			t.runner.dropped.Add(1)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%s partition %d: %w", f.Topic, f.Partition, err)
+	}
+	t.next = f.Next
+	return nil
+}
+
+// emit writes a record that came out of the chain.
+func (t *task) emit(topic string, r *operator.Record) error {
+	t.emitted++
+	t.runner.out.Add(1)
+	to := t.route(topic, r.Key)
+	if t.place.skip(topic, to) {
+		return nil // an earlier task has written it
+	}
+	t.pending.Add(1)
+	if !r.Changed {
+		return t.batcher.AddRaw(t.ctx, topic, to, r.Timestamp, t.raw, t.written)
+	}
+	return t.batcher.Add(t.ctx, topic, to, r.Timestamp, r.Key, r.Value, r.Headers, t.written)
+}
+
+// route finds the partition: by key as Kafka's clients do; without one, that of the input, which keeps the order.
+func (t *task) route(topic string, key []byte) int32 {
+	n := t.runner.partitions[topic]
+	if key == nil {
+		return t.index % n
+	}
+	return kafka.KeyPartition(key, n)
+}
+
+func (t *task) written(err error) {
+	if err != nil {
+		t.mu.Lock()
+		if t.failed == nil {
+			t.failed = err
+		}
+		t.mu.Unlock()
+	}
+	t.pending.Done()
+}
+
+// sent notes where the task's last batch in an output partition ends.
+func (t *task) sent(topic string, index int32, next int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.place.wrote(topic, index, next)
+}
+
+// settle waits until everything that was emitted is durable.
+func (t *task) settle(ctx context.Context) error {
+	if err := t.batcher.Flush(ctx); err != nil {
+		return err
+	}
+	written := make(chan struct{})
+	go func() { // ends at the latest when the producer is closed
+		t.pending.Wait()
+		close(written)
+	}()
+	select {
+	case <-written:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.failed
+}
+
+func (t *task) note() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.place.encode()
+}
+
+// Headers of dead letters, beside those that the record had. The first five are those of Kafka Streams (KIP-1034).
+const (
+	headerTopic      = "__streams.errors.topic"
+	headerPartition  = "__streams.errors.partition"
+	headerOffset     = "__streams.errors.offset"
+	headerException  = "__streams.errors.exception"
+	headerMessage    = "__streams.errors.message"
+	headerPipeline   = "__streams.errors.pipeline"
+	headerStep       = "__streams.errors.step"
+	headerExpression = "__streams.errors.expression"
+)
+
+// refused handles a record that a step could not: as on_error says.
+func (t *task) refused(err error) error {
+	var e *operator.Error
+	if !errors.As(err, &e) {
+		return err // not the record's fault
+	}
+	r := &t.record
+	switch t.runner.Pipeline.OnError {
+	case spec.Stop:
+		return fmt.Errorf("%w: offset %d: %w", errStop, r.Offset, err)
+	case spec.Skip:
+		t.runner.dropped.Add(1)
+		return nil
+	case spec.DeadLetter:
+	}
+	t.runner.dead.Add(1)
+	t.runner.mu.Lock()
+	t.runner.last = fmt.Sprintf("%s partition %d offset %d: %v", r.Topic, r.Partition, r.Offset, err)
+	t.runner.mu.Unlock()
+	topic := t.runner.Pipeline.DeadLetters()
+	n, err := t.runner.deadLetters(t.ctx)
+	if err != nil {
+		return err
+	}
+	headers := append(append([]batch.HeaderKV(nil), t.raw.Headers...),
+		header(headerTopic, r.Topic), header(headerPartition, strconv.Itoa(int(r.Partition))), header(headerOffset, strconv.FormatInt(r.Offset, 10)),
+		header(headerException, "leat.step-failed"), header(headerMessage, e.Cause.Error()), header(headerPipeline, t.runner.Pipeline.Name),
+		header(headerStep, e.Step), header(headerExpression, e.Expression))
+	to := t.index % n
+	if t.place.skip(topic, to) {
+		return nil
+	}
+	t.pending.Add(1)
+	return t.batcher.Add(t.ctx, topic, to, time.Now().UnixMilli(), t.raw.Key, t.raw.Value, headers, t.written)
+}
+
+func header(k, v string) batch.HeaderKV { return batch.HeaderKV{Key: k, Value: []byte(v)} }
+
+// deadLetters makes the topic at its first use.
+func (r *Runner) deadLetters(ctx context.Context) (int32, error) {
+	topic := r.Pipeline.DeadLetters()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := r.partitions[topic]; n > 0 {
+		return n, nil
+	}
+	if err := r.client.EnsureTopic(ctx, topic, 1, nil); err != nil {
+		return 0, err
+	}
+	n, err := r.client.Partitions(ctx, topic)
+	if err == nil {
+		r.partitions[topic] = n
+	}
+	return n, err
+}
