@@ -22,7 +22,7 @@ type task struct {
 	producer *kafka.Producer
 	batcher  *kafka.Batcher
 	chain    *topology.Chain
-	place    place
+	place    kafka.Written
 
 	next      int64 // input offset that comes next
 	announced bool
@@ -47,7 +47,7 @@ func (r *Runner) newTask(ctx context.Context, p partition, offset int64, note st
 	if err != nil {
 		return nil, err
 	}
-	t.place, err = recoverPlace(ctx, r.client, note, id, r.outputs())
+	t.place, err = r.client.Recover(ctx, parseNote(note), true, id, r.outputs())
 	return t, err
 }
 
@@ -93,7 +93,7 @@ func (t *task) emit(topic string, r *operator.Record) error {
 	t.emitted++
 	t.runner.out.Add(1)
 	to := t.route(topic, r.Key)
-	if t.place.skip(topic, to) {
+	if t.place.Skip(topic, to) {
 		return nil // an earlier task has written it
 	}
 	t.pending.Add(1)
@@ -127,7 +127,7 @@ func (t *task) written(err error) {
 func (t *task) sent(topic string, index int32, next int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.place.wrote(topic, index, next)
+	t.place.Wrote(topic, index, next)
 }
 
 // settle waits until everything that was emitted is durable.
@@ -153,7 +153,7 @@ func (t *task) settle(ctx context.Context) error {
 func (t *task) note() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.place.encode()
+	return encodeNote(t.place)
 }
 
 // Headers of dead letters, beside those that the record had. The first five are those of Kafka Streams (KIP-1034).
@@ -197,7 +197,7 @@ func (t *task) refused(err error) error {
 		header(headerException, "leat.step-failed"), header(headerMessage, e.Cause.Error()), header(headerPipeline, t.runner.Pipeline.Name),
 		header(headerStep, e.Step), header(headerExpression, e.Expression))
 	to := t.index % n
-	if t.place.skip(topic, to) {
+	if t.place.Skip(topic, to) {
 		return nil
 	}
 	t.pending.Add(1)
