@@ -1,20 +1,15 @@
 package expr
 
 import (
-	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
 )
 
 // Meta is what expressions see of a record beside its value.
 type Meta struct {
 	Key       []byte // nil: null
-	Headers   interface{ Map() map[string]string }
+	Headers   interface{ Map() map[string]any }
 	Timestamp int64 // ms since 1970
 	Topic     string
 	Partition int32
@@ -23,22 +18,16 @@ type Meta struct {
 
 // Evaluator runs programs for one task.
 type Evaluator struct {
-	vm    vm.VM
-	env   map[string]any
-	steps int
-	now   time.Time
+	vm     vm.VM
+	env    map[string]any
+	budget budget
+	now    time.Time
 }
 
 // NewEvaluator is ready for any program.
 func NewEvaluator() *Evaluator {
 	e := &Evaluator{env: map[string]any{}}
-	e.vm.MemoryBudget = maxMemory
-	e.env[stepFunction] = func(args ...any) (any, error) {
-		if e.steps++; e.steps > maxSteps {
-			return nil, errSteps
-		}
-		return args[0], nil
-	}
+	e.env[budgetName] = &e.budget
 	e.env[nowFunction] = func() time.Time { return e.now }
 	return e
 }
@@ -92,49 +81,27 @@ func (e *Evaluator) AppendJSON(dst []byte, p *Program, v *View, m *Meta) ([]byte
 	if err != nil {
 		return dst, err
 	}
-	switch x := out.(type) {
-	case nil:
-		return append(dst, "null"...), nil
-	case bool:
-		return strconv.AppendBool(dst, x), nil
-	case int:
-		return strconv.AppendInt(dst, int64(x), 10), nil
-	case int64:
-		return strconv.AppendInt(dst, x, 10), nil
-	case string:
-		return appendString(dst, x), nil
-	}
 	return AppendJSON(dst, out)
-}
-
-// appendString quotes s; what is plain ASCII needs no encoder.
-func appendString(dst []byte, s string) []byte {
-	for _, c := range []byte(s) {
-		if c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
-			dst, _ = AppendJSON(dst, s) // a string can always be encoded
-			return dst
-		}
-	}
-	return append(append(append(dst, '"'), s...), '"')
 }
 
 // run evaluates by the VM.
 func (e *Evaluator) run(p *Program, v *View, m *Meta) (any, error) {
-	for name, slot := range p.slots {
-		e.env[name] = v.Slot(slot).Value()
+	for _, in := range p.slots {
+		e.env[in.name] = v.Slot(in.slot).Value()
 	}
 	if p.uses["value"] {
-		whole, err := decode(v.JSON())
+		whole, err := v.Whole()
 		if err != nil {
 			return nil, err
 		}
 		e.env["value"] = whole
 	}
 	e.meta(p, m)
-	e.steps = 0
+	e.budget.reset(len(v.JSON()))
+	e.vm.MemoryBudget = uint(maxItems + len(v.JSON()))
 	out, err := e.vm.Run(p.program, e.env)
 	if err != nil {
-		return nil, runtimeError(p, err)
+		return nil, runtimeError(err)
 	}
 	return out, nil
 }
@@ -162,20 +129,4 @@ func (e *Evaluator) meta(p *Program, m *Meta) {
 	if p.uses["offset"] {
 		e.env["offset"] = int(m.Offset)
 	}
-}
-
-// runtimeError takes the snippet off the VM's message and says what was missing.
-func runtimeError(p *Program, err error) error {
-	var at *file.Error
-	if !errors.As(err, &at) {
-		return err
-	}
-	msg := at.Message
-	if kind, ok := strings.CutPrefix(msg, "invalid operation: bool("); ok {
-		return fmt.Errorf("the condition gives %s, not true or false", strings.TrimSuffix(kind, ")"))
-	}
-	if strings.Contains(msg, "<nil>") {
-		msg += " (a field that the expression reads is missing or null; `??` gives a default)"
-	}
-	return errors.New(msg)
 }

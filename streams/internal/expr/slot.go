@@ -163,11 +163,24 @@ type View struct {
 	json    []byte
 	scanned bool
 	err     error
+	whole   any // the value decoded, once an expression has needed it
+	decoded bool
 }
 
 // Reset makes v a view of value for the steps that collected paths.
 func (v *View) Reset(value []byte, paths *Paths) {
 	v.paths, v.json, v.scanned, v.err = paths, value, false, nil
+	v.whole, v.decoded = nil, false
+}
+
+// Whole is the value decoded. Scan comes before. Nobody may change it.
+func (v *View) Whole() (any, error) {
+	if v.decoded {
+		return v.whole, nil
+	}
+	whole, err := decode(v.json)
+	v.whole, v.decoded = whole, err == nil
+	return whole, err
 }
 
 // Is tells whether v is a view for these paths.

@@ -47,11 +47,14 @@ func (r *Record) about() *expr.Meta {
 	return &r.meta
 }
 
-// Map is the headers as expressions see them: the last of a name counts.
-func (r *Record) Map() map[string]string {
-	m := make(map[string]string, len(r.Headers))
+// Map is the headers as expressions see them: the last of a name counts, null is nil.
+func (r *Record) Map() map[string]any {
+	m := make(map[string]any, len(r.Headers))
 	for _, h := range r.Headers {
-		m[h.Key] = string(h.Value)
+		m[h.Key] = nil
+		if h.Value != nil {
+			m[h.Key] = string(h.Value)
+		}
 	}
 	return m
 }
