@@ -1,0 +1,503 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"sync"
+	"time"
+
+	"github.com/leatstream/leat/connect/internal/host"
+	"github.com/leatstream/leat/connect/internal/spec"
+	"github.com/leatstream/leat/connect/sdk/proto"
+	"github.com/leatstream/leat/internal/batch"
+	"github.com/leatstream/leat/internal/kafka"
+	"google.golang.org/grpc"
+)
+
+// Credit that a source has at most.
+const (
+	creditBatches = 64
+	creditBytes   = 16 << 20
+)
+
+type sourceStream = grpc.BidiStreamingClient[proto.SourceControl, proto.SourceMessage]
+
+// sourceRun is a source's life in one process.
+type sourceRun struct {
+	task       *Task
+	epoch      int64
+	stream     sourceStream
+	producer   *kafka.Producer
+	positions  *kafka.Batcher
+	partitions int32
+	stored     map[string]position
+	claims     map[string]*claim
+	ctx        context.Context
+}
+
+// claim is a part of the source that has an order of its own: a file, say.
+type claim struct {
+	run      *sourceRun
+	name     string
+	producer *kafka.Producer
+	batcher  *kafka.Batcher
+	next     uint64 // sequence number that must come
+	position position
+	touched  bool // in this round
+	scratch  batch.Scratch
+
+	pending sync.WaitGroup
+	mu      sync.Mutex // of failed and position.Written
+	failed  error
+}
+
+// source runs until stop ends (and then drains), or something breaks.
+func (t *Task) source(stop, life context.Context, p *host.Plugin, epoch int64) error {
+	s := &sourceRun{task: t, epoch: epoch, claims: map[string]*claim{}, ctx: life}
+	if err := t.client.EnsureTopic(life, t.Spec.To, -1, nil); err != nil {
+		return err
+	}
+	var err error
+	if s.partitions, err = t.client.Partitions(life, t.Spec.To); err != nil {
+		return err
+	}
+	if s.producer, err = t.client.NewProducer(kafka.ProducerOptions{}); err != nil {
+		return err
+	}
+	defer s.close()
+	s.positions = s.producer.Fork().NewBatcher(kafka.BatcherOptions{})
+	if s.stored, err = loadPositions(life, t.client, t.Spec.Name); err != nil {
+		return err
+	}
+	var positions []*proto.Position
+	for name, at := range s.stored {
+		if len(at.Position) > 0 {
+			positions = append(positions, &proto.Position{Claim: name, Position: at.Position})
+		}
+	}
+	if err := t.open(life, p, epoch, positions); err != nil {
+		return err
+	}
+	if s.stream, err = p.Source(life); err != nil {
+		return t.died(err)
+	}
+	if err := s.credit(creditBytes, creditBatches); err != nil {
+		return err
+	}
+	return s.loop(stop, s.receive())
+}
+
+func (s *sourceRun) close() {
+	for _, c := range s.claims {
+		c.producer.Close()
+	}
+	s.producer.Close()
+}
+
+// received is a message of the process, or its end.
+type received struct {
+	msg *proto.SourceMessage
+	err error
+}
+
+// receive hands on what the process sends.
+func (s *sourceRun) receive() <-chan received {
+	out := make(chan received, creditBatches)
+	go func() {
+		for {
+			m, err := s.stream.Recv()
+			select {
+			case out <- received{m, err}:
+			case <-s.ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return out
+}
+
+func (s *sourceRun) send(m *proto.SourceControl) error {
+	m.Epoch = s.epoch
+	if err := s.stream.Send(m); err != nil {
+		return s.task.died(err)
+	}
+	return nil
+}
+
+func (s *sourceRun) credit(bytes int64, batches int32) error {
+	return s.send(&proto.SourceControl{Body: &proto.SourceControl_Credit{Credit: &proto.Credit{Bytes: bytes, Batches: batches}}})
+}
+
+// loop takes what is there in rounds: records durable, positions durable, acknowledged.
+func (s *sourceRun) loop(stop context.Context, in <-chan received) error {
+	done := stop.Done()
+	var deadline <-chan time.Time
+	for {
+		var first received
+		select {
+		case first = <-in:
+		case <-done:
+			done = nil
+			if err := s.send(&proto.SourceControl{Body: &proto.SourceControl_Stop{Stop: &proto.Stop{DeadlineMs: drainTime.Milliseconds()}}}); err != nil {
+				return err
+			}
+			deadline = time.After(drainTime)
+			continue
+		case <-deadline:
+			return nil
+		}
+		drained, err := s.round(first, in)
+		if err != nil {
+			return err
+		}
+		if drained {
+			return s.stream.CloseSend()
+		}
+	}
+}
+
+// round handles first and whatever else has come.
+func (s *sourceRun) round(first received, in <-chan received) (drained bool, err error) {
+	caughtUp, changed := false, false
+	var batches []*proto.SourceBatch
+	var released []string
+	for r, more := first, true; more; {
+		if r.err != nil {
+			return false, s.task.died(r.err)
+		}
+		if r.msg.GetEpoch() == s.epoch {
+			switch body := r.msg.GetBody().(type) {
+			case *proto.SourceMessage_Batch:
+				if err := s.take(body.Batch); err != nil {
+					return false, err
+				}
+				batches = append(batches, body.Batch)
+				caughtUp, changed = false, true
+			case *proto.SourceMessage_CaughtUp, *proto.SourceMessage_Done:
+				caughtUp, changed = true, true
+			case *proto.SourceMessage_Release:
+				released = append(released, r.msg.GetRelease().GetClaim())
+			case *proto.SourceMessage_Drained:
+				drained = true
+			case *proto.SourceMessage_Failure:
+				return false, failure(body.Failure)
+			}
+		}
+		select {
+		case r = <-in:
+		default:
+			more = false
+		}
+	}
+	if err := s.settle(batches, released); err != nil {
+		return false, err
+	}
+	if changed {
+		s.task.update(func(st *Status) { st.Drained = caughtUp })
+	}
+	return drained, nil
+}
+
+// settle makes a round durable and acknowledges it.
+func (s *sourceRun) settle(batches []*proto.SourceBatch, released []string) error {
+	if len(batches) == 0 && len(released) == 0 {
+		return nil
+	}
+	store := map[string]*position{}
+	for name, c := range s.claims {
+		if !c.touched {
+			continue
+		}
+		c.touched = false
+		if err := c.settle(s.ctx); err != nil {
+			return err
+		}
+		at := c.snapshot()
+		store[name] = &at
+	}
+	for _, name := range released {
+		store[name] = nil
+		if c := s.claims[name]; c != nil {
+			c.producer.Close()
+			delete(s.claims, name)
+		}
+		delete(s.stored, name)
+	}
+	if err := s.store(s.ctx, store); err != nil {
+		return err
+	}
+	last := map[string]uint64{}
+	var cost int64
+	for _, b := range batches {
+		last[b.GetClaim()] = b.GetSeq()
+		cost += b.Cost()
+	}
+	for name, seq := range last {
+		if err := s.send(&proto.SourceControl{Body: &proto.SourceControl_Ack{Ack: &proto.SourceAck{Claim: name, Seq: seq}}}); err != nil {
+			return err
+		}
+	}
+	if len(batches) == 0 {
+		return nil
+	}
+	return s.credit(cost, int32(len(batches)))
+}
+
+// take checks a batch and sends its records on their way.
+func (s *sourceRun) take(b *proto.SourceBatch) error {
+	c, err := s.claim(b)
+	if err != nil {
+		return err
+	}
+	if b.GetSeq() != c.next {
+		return fmt.Errorf("plugin %s broke the protocol: batch %d of claim %q came where %d was due", s.task.Spec.Plugin, b.GetSeq(), b.GetClaim(), c.next)
+	}
+	c.next++
+	if len(b.GetPosition()) > proto.MaxPosition {
+		return fatal{fmt.Errorf("plugin %s broke the protocol: a position of %d bytes", s.task.Spec.Plugin, len(b.GetPosition()))}
+	}
+	if len(b.GetFrame()) > 0 {
+		if err := c.frame(b); err != nil {
+			return err
+		}
+	}
+	for _, r := range b.GetRecords() {
+		if err := c.plain(r); err != nil {
+			return err
+		}
+	}
+	for _, r := range b.GetRejected() {
+		if err := c.rejected(r); err != nil {
+			return err
+		}
+	}
+	if len(b.GetPosition()) > 0 {
+		c.position.Position = b.GetPosition()
+	}
+	return nil
+}
+
+// claim finds a claim, or begins it: what an earlier process wrote for it is looked up, and the new producer id is stored
+// before the first record is written.
+func (s *sourceRun) claim(b *proto.SourceBatch) (*claim, error) {
+	if c := s.claims[b.GetClaim()]; c != nil {
+		c.touched = true
+		return c, nil
+	}
+	c := &claim{run: s, name: b.GetClaim(), next: 1, touched: true, producer: s.producer.Fork()}
+	c.batcher = c.producer.NewBatcher(kafka.BatcherOptions{Sent: c.sent})
+	id, err := c.producer.ID()
+	if err != nil {
+		return nil, err
+	}
+	old, ok := s.stored[c.name]
+	if !ok {
+		old.Written = kafka.NotWritten()
+	}
+	if b.GetSeq() > 1 { // released and taken up again
+		c.next = b.GetSeq()
+	}
+	topics := []string{s.task.Spec.To, s.task.Spec.DeadLetters()}
+	c.position = position{Position: old.Position, Replays: len(b.GetPosition()) > 0}
+	if c.position.Written, err = s.task.client.Recover(s.ctx, old.Written, old.Replays, id, topics); err != nil {
+		return nil, err
+	}
+	at := c.snapshot()
+	if err := s.store(s.ctx, map[string]*position{c.name: &at}); err != nil {
+		return nil, err
+	}
+	s.claims[c.name] = c
+	return c, nil
+}
+
+// snapshot is what is stored, safe from later changes.
+func (c *claim) snapshot() position {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := c.position
+	at.Written.Ends, at.Written.Skips = copied(at.Written.Ends), copied(at.Written.Skips)
+	return at
+}
+
+func copied(m map[string]map[int32]int64) map[string]map[int32]int64 {
+	out := make(map[string]map[int32]int64, len(m))
+	for k, v := range m {
+		inner := make(map[int32]int64, len(v))
+		for p, n := range v {
+			inner[p] = n
+		}
+		out[k] = inner
+	}
+	return out
+}
+
+func (c *claim) sent(topic string, index int32, next int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.position.Written.Wrote(topic, index, next)
+}
+
+func (c *claim) skip(topic string, index int32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.position.Written.Skip(topic, index)
+}
+
+// frame checks a record batch and writes its records: whole, where they have no keys, else each to its partition.
+func (c *claim) frame(b *proto.SourceBatch) error {
+	spec := c.run.task.Spec
+	frame := b.GetFrame()
+	h, err := batch.ReadHeader(frame)
+	switch {
+	case err != nil:
+	case h.Size() != len(frame):
+		err = fmt.Errorf("%d bytes for a batch of %d", len(frame), h.Size())
+	case !batch.CheckCRC(frame):
+		err = errors.New("its CRC does not match")
+	case h.Count != int32(b.GetCount()) || h.LastOffsetDelta != h.Count-1:
+		err = fmt.Errorf("%d records announced, %d in the batch", b.GetCount(), h.Count)
+	}
+	if err != nil {
+		return fmt.Errorf("plugin %s broke the protocol: a frame that is no record batch: %w", spec.Plugin, err)
+	}
+	keyed := len(spec.Key) > 0
+	if err := batch.Walk(frame, batch.Limits{}, &c.scratch, func(r *batch.Record) error {
+		keyed = keyed || r.Key != nil
+		return nil
+	}); err != nil {
+		return fmt.Errorf("plugin %s broke the protocol: %w", spec.Plugin, err)
+	}
+	to := c.partition(nil)
+	c.mu.Lock()
+	skipping := c.position.Written.Skipping(spec.To, to)
+	c.mu.Unlock()
+	if !keyed && !skipping {
+		return c.whole(frame, to, int64(h.Count))
+	}
+	return batch.Walk(frame, batch.Limits{}, &c.scratch, func(r *batch.Record) error {
+		return c.one(h.BaseTimestamp+r.TimestampDelta, r.Key, r.Value, r.Headers)
+	})
+}
+
+// whole writes a frame as it is.
+func (c *claim) whole(frame []byte, to int32, count int64) error {
+	if err := c.batcher.Flush(c.run.ctx); err != nil {
+		return err
+	}
+	topic := c.run.task.Spec.To
+	c.count(count, len(frame))
+	c.pending.Add(1)
+	return c.producer.ProduceBatch(c.run.ctx, topic, to, frame, func(base int64, err error) {
+		if err == nil {
+			c.sent(topic, to, base+count)
+		}
+		c.written(err)
+	})
+}
+
+func (c *claim) count(records int64, bytes int) {
+	c.run.task.records.Add(records)
+	c.run.task.bytes.Add(int64(bytes))
+}
+
+func (c *claim) written(err error) {
+	if err != nil {
+		c.mu.Lock()
+		if c.failed == nil {
+			c.failed = err
+		}
+		c.mu.Unlock()
+	}
+	c.pending.Done()
+}
+
+// partition is where a record goes: by key as Kafka's clients do, else all of a claim to one, which keeps its order.
+func (c *claim) partition(key []byte) int32 {
+	if key != nil {
+		return kafka.KeyPartition(key, c.run.partitions)
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(c.name)) // a hash does not fail
+	return int32(h.Sum32()&0x7fffffff) % c.run.partitions
+}
+
+// one writes a single record.
+func (c *claim) one(ts int64, key, value []byte, headers []batch.HeaderKV) error {
+	s := c.run.task.Spec
+	if len(s.Key) > 0 {
+		var err error
+		if key, err = lookup(value, s.Key); err != nil {
+			return c.refuse(value, "", "connect.key", err.Error())
+		}
+	}
+	c.count(1, len(key)+len(value))
+	return c.add(s.To, c.partition(key), ts, key, value, headers)
+}
+
+func (c *claim) add(topic string, to int32, ts int64, key, value []byte, headers []batch.HeaderKV) error {
+	if c.skip(topic, to) {
+		return nil // an earlier process has written it
+	}
+	c.pending.Add(1)
+	return c.batcher.Add(c.run.ctx, topic, to, ts, key, value, headers, c.written)
+}
+
+// plain writes a record of a plugin that does not encode batches.
+func (c *claim) plain(r *proto.Record) error {
+	headers := make([]batch.HeaderKV, 0, len(r.GetHeaders()))
+	for _, h := range r.GetHeaders() {
+		headers = append(headers, batch.HeaderKV{Key: h.GetKey(), Value: h.GetValue()})
+	}
+	ts := r.GetTimestampMs()
+	if ts == 0 {
+		ts = time.Now().UnixMilli()
+	}
+	return c.one(ts, r.Key, r.Value, headers)
+}
+
+func (c *claim) rejected(r *proto.Rejected) error {
+	return c.refuse(r.GetValue(), r.GetOrigin(), r.GetCode(), r.GetMessage())
+}
+
+// refuse handles input that cannot become a record: as on_error says.
+func (c *claim) refuse(value []byte, origin, code, why string) error {
+	t := c.run.task
+	switch t.Spec.OnError {
+	case spec.Stop:
+		return fatal{fmt.Errorf("%s: %s", origin, why)}
+	case spec.Skip:
+		return nil
+	case spec.DeadLetter:
+	}
+	if err := t.client.EnsureTopic(c.run.ctx, t.Spec.DeadLetters(), 1, nil); err != nil {
+		return err
+	}
+	t.dead.Add(1)
+	t.update(func(s *Status) { s.LastError = t.Spec.Redact(origin + ": " + why) })
+	return c.add(t.Spec.DeadLetters(), 0, time.Now().UnixMilli(), nil, value, t.errorHeaders(code, why, batch.HeaderKV{Key: "__connect.errors.origin", Value: []byte(origin)}))
+}
+
+// settle waits until everything of the claim is durable.
+func (c *claim) settle(ctx context.Context) error {
+	if err := c.batcher.Flush(ctx); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	go func() { // ends at the latest when the producer is closed
+		c.pending.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed
+}
