@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -43,6 +44,10 @@ func handle[Q, S any, PQ interface {
 	if max > probe.MaxVersion() {
 		panic(fmt.Sprintf("API %d: kmsg knows version %d at most", probe.Key(), probe.MaxVersion()))
 	}
+	shapes := make([]func() shape, max+1)
+	for v := range shapes {
+		shapes[v] = sync.OnceValue(func() shape { return shapeOf(PQ(new(Q)), int16(v)) })
+	}
 	return register(&served{
 		key: probe.Key(), min: min, max: max,
 		flexible: func(version int16) bool {
@@ -53,7 +58,14 @@ func handle[Q, S any, PQ interface {
 		serve: func(a *API, c *Call, body []byte, reply func(Reply, error)) {
 			var req PQ = new(Q)
 			req.SetVersion(c.Version)
-			if err := req.ReadFrom(body); err != nil {
+			var err error
+			if req.IsFlexible() {
+				err = checkShape(shapes[c.Version](), body)
+			}
+			if err == nil {
+				err = req.ReadFrom(body)
+			}
+			if err != nil {
 				reply(Reply{}, fmt.Errorf("%w: %s version %d: %w", ErrMalformed, kmsg.NameForKey(c.Key), c.Version, err))
 				return
 			}
@@ -69,6 +81,14 @@ func handle[Q, S any, PQ interface {
 			}
 		},
 	})
+}
+
+func checkShape(s shape, body []byte) error {
+	r := reader{b: body, flexible: true}
+	if s.walk(&r); r.bad {
+		return errors.New("its counts are more than what is there")
+	}
+	return nil
 }
 
 // KeyVersions is a range of versions of one API.
