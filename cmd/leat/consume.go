@@ -26,7 +26,7 @@ type consumeFlags struct {
 	untilEnd  bool
 }
 
-func consumeCommand(std streams) *cobra.Command {
+func consumeCommand(std stdio) *cobra.Command {
 	var f consumeFlags
 	cmd := &cobra.Command{
 		Use:   "consume TOPIC",
@@ -47,7 +47,7 @@ func consumeCommand(std streams) *cobra.Command {
 	return cmd
 }
 
-func (f *consumeFlags) run(ctx context.Context, std streams, topic string) error {
+func (f *consumeFlags) run(ctx context.Context, std stdio, topic string) error {
 	format, err := parseFormat(f.format)
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 	"github.com/leatstream/leat/internal/diag"
 )
 
-func groupCommand(std streams) *cobra.Command {
+func groupCommand(std stdio) *cobra.Command {
 	var c cluster
 	cmd := group("group", "list and describe consumer groups")
 	c.addTo(cmd)
@@ -29,7 +29,7 @@ type groupRow struct {
 	Protocol string `json:"protocol_type"`
 }
 
-func groupList(std streams, c *cluster) *cobra.Command {
+func groupList(std stdio, c *cluster) *cobra.Command {
 	var o output
 	cmd := &cobra.Command{
 		Use:   "list",
@@ -82,7 +82,7 @@ type lagRow struct {
 	Member    string `json:"member,omitempty"`
 }
 
-func groupDescribe(std streams, c *cluster) *cobra.Command {
+func groupDescribe(std stdio, c *cluster) *cobra.Command {
 	var o output
 	cmd := &cobra.Command{
 		Use:   "describe GROUP…",
@@ -116,7 +116,7 @@ func groupDescribe(std streams, c *cluster) *cobra.Command {
 	return cmd
 }
 
-func (g groupDescription) print(std streams, o *output) error {
+func (g groupDescription) print(std stdio, o *output) error {
 	fmt.Fprintf(std.out, "group %s  %s  %d members  lag %d\n", g.Group, g.State, len(g.Members), g.Lag)
 	t := table{head: []string{"TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER"}}
 	for _, r := range g.Offsets {

@@ -8,8 +8,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func lintCommand(std streams) *cobra.Command {
-	return &cobra.Command{
+func lintCommand(std stdio) *cobra.Command {
+	var pluginDir string
+	cmd := &cobra.Command{
 		Use:   "lint FILE…",
 		Short: "check files and folders of documents; nothing is started",
 		Args: func(_ *cobra.Command, args []string) error {
@@ -18,9 +19,12 @@ func lintCommand(std streams) *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := load(args)
 			if err != nil {
+				return err
+			}
+			if err := check(cmd.Context(), m, pluginDir); err != nil {
 				return err
 			}
 			fmt.Fprintf(std.err, "ok: %d files, %d topics, %d connectors, %d pipelines\n",
@@ -28,6 +32,8 @@ func lintCommand(std streams) *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().StringVar(&pluginDir, "plugin-dir", "", "folder of further plugins")
+	return cmd
 }
 
 // load reads the documents of paths. The error holds every mistake found, for exit code 2.

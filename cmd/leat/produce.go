@@ -26,7 +26,7 @@ type produceFlags struct {
 	acks        string
 }
 
-func produceCommand(std streams) *cobra.Command {
+func produceCommand(std stdio) *cobra.Command {
 	var f produceFlags
 	cmd := &cobra.Command{
 		Use:   "produce TOPIC",
@@ -71,7 +71,7 @@ func (f *produceFlags) options(cmd string) ([]kgo.Opt, error) {
 	return opts, nil
 }
 
-func (f *produceFlags) run(ctx context.Context, std streams, topic string) error {
+func (f *produceFlags) run(ctx context.Context, std stdio, topic string) error {
 	opts, err := f.options("produce")
 	if err != nil {
 		return err

@@ -18,8 +18,8 @@ const (
 	exitConnect = 3
 )
 
-// streams are the three standard streams; tests hand in their own.
-type streams struct {
+// stdio is the three standard streams; tests hand in their own.
+type stdio struct {
 	in  io.Reader
 	out io.Writer // data only
 	err io.Writer // progress, tables for people, errors
@@ -39,7 +39,7 @@ func usageError(format string, args ...any) error {
 }
 
 // run executes one command line and returns its exit code.
-func run(ctx context.Context, argv []string, std streams) int {
+func run(ctx context.Context, argv []string, std stdio) int {
 	root := newRoot(std)
 	root.SetArgs(argv[1:])
 	root.SetIn(std.in)
@@ -66,14 +66,14 @@ func exitCode(err error) int {
 	}
 }
 
-func newRoot(std streams) *cobra.Command {
+func newRoot(std stdio) *cobra.Command {
 	root := group("leat", "a Kafka-protocol log, connectors and YAML pipelines in one binary")
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w\n  hint: `%s --help` lists the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(produceCommand(std), consumeCommand(std), topicCommand(std), groupCommand(std),
+	root.AddCommand(devCommand(std), serveCommand(std), runCommand(std), testCommand(std), pluginCommand(std), produceCommand(std), consumeCommand(std), topicCommand(std), groupCommand(std),
 		lintCommand(std), versionCommand(std))
 	return root
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
-func topicCommand(std streams) *cobra.Command {
+func topicCommand(std stdio) *cobra.Command {
 	var c cluster
 	cmd := group("topic", "list, create, describe and delete topics")
 	c.addTo(cmd)
@@ -29,7 +29,7 @@ type topicRow struct {
 	Replicas   int    `json:"replicas"`
 }
 
-func topicList(std streams, c *cluster) *cobra.Command {
+func topicList(std stdio, c *cluster) *cobra.Command {
 	var o output
 	var internal bool
 	cmd := &cobra.Command{
@@ -64,7 +64,7 @@ func topicList(std streams, c *cluster) *cobra.Command {
 	return cmd
 }
 
-func topicCreate(std streams, c *cluster) *cobra.Command {
+func topicCreate(std stdio, c *cluster) *cobra.Command {
 	var partitions int32
 	var replicas int16
 	var config map[string]string
@@ -101,7 +101,7 @@ func topicCreate(std streams, c *cluster) *cobra.Command {
 	return cmd
 }
 
-func topicDelete(std streams, c *cluster) *cobra.Command {
+func topicDelete(std stdio, c *cluster) *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete TOPIC…",
 		Short: "delete topics and everything in them",

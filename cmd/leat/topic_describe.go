@@ -31,7 +31,7 @@ type partitionRow struct {
 	End       int64   `json:"end_offset"`
 }
 
-func topicDescribe(std streams, c *cluster) *cobra.Command {
+func topicDescribe(std stdio, c *cluster) *cobra.Command {
 	var o output
 	cmd := &cobra.Command{
 		Use:   "describe TOPIC…",
@@ -65,7 +65,7 @@ func topicDescribe(std streams, c *cluster) *cobra.Command {
 	return cmd
 }
 
-func (d topicDescription) print(std streams, o *output) error {
+func (d topicDescription) print(std stdio, o *output) error {
 	words := make([]string, 0, len(d.Config))
 	for _, k := range sortedKeys(d.Config) {
 		words = append(words, k+"="+d.Config[k])

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func versionCommand(std streams) *cobra.Command {
+func versionCommand(std stdio) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "print the version, the revision it was built from and the Go version",

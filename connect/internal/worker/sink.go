@@ -13,6 +13,7 @@ import (
 	"github.com/leatstream/leat/connect/sdk/proto"
 	"github.com/leatstream/leat/internal/batch"
 	"github.com/leatstream/leat/internal/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"google.golang.org/grpc"
 )
 
@@ -56,10 +57,8 @@ type sinkRun struct {
 
 // sink runs until stop ends (and then drains), or something breaks.
 func (t *Task) sink(stop, life context.Context, p *host.Plugin, epoch int64) error {
-	for _, topic := range t.Spec.From {
-		if _, err := t.client.Partitions(life, topic); err != nil {
-			return fmt.Errorf("input: %w", err)
-		}
+	if err := t.inputs(stop); err != nil {
+		return err
 	}
 	s := &sinkRun{task: t, epoch: epoch, ctx: life, in: make(chan *proto.SinkControl, answersMax), broke: make(chan struct{}), credited: make(chan struct{}, 1), seq: map[partition]uint64{}, next: map[partition]int64{}, high: map[partition]int64{}}
 	if err := t.open(life, p, epoch, nil); err != nil {
@@ -95,6 +94,31 @@ func (t *Task) sink(stop, life context.Context, p *host.Plugin, epoch int64) err
 	s.consumer.Close()
 	return err
 }
+
+// inputs waits until the topics are there: whoever writes them may be about to make them.
+func (t *Task) inputs(ctx context.Context) error {
+	for _, topic := range t.Spec.From {
+		for {
+			_, err := t.client.Partitions(ctx, topic)
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, kerr.UnknownTopicOrPartition) {
+				return fmt.Errorf("input: %w", err)
+			}
+			t.update(func(s *Status) { s.LastError = "waiting for topic " + topic })
+			select {
+			case <-time.After(topicEvery):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+	}
+	return nil
+}
+
+// topicEvery is how often a topic that is not there is looked for.
+const topicEvery = 50 * time.Millisecond
 
 // answersMax is how many answers may wait to be looked at.
 const answersMax = 1024

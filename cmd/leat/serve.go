@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/leatstream/leat/broker"
+	"github.com/spf13/cobra"
+)
+
+// brokerFlags say where a broker keeps its data and where clients find it.
+type brokerFlags struct {
+	data     string
+	listen   []string
+	set      []string
+	insecure bool
+	verbose  bool
+}
+
+func (f *brokerFlags) addTo(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.data, "data", ".leat", "where everything is kept")
+	cmd.Flags().StringSliceVar(&f.listen, "listen", []string{defaultBroker}, "where Kafka clients connect, HOST:PORT")
+	cmd.Flags().StringArrayVar(&f.set, "set", nil, "a broker configuration by Kafka's name, KEY=VALUE")
+	cmd.Flags().BoolVar(&f.insecure, "insecure", false, "let other machines connect, though nobody has to authenticate")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "log what is done, not only what goes wrong")
+}
+
+func (f *brokerFlags) logger(std stdio) *slog.Logger {
+	level := slog.LevelWarn
+	if f.verbose {
+		level = slog.LevelInfo
+	}
+	return slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: level}))
+}
+
+// properties reads --set.
+func (f *brokerFlags) properties() (map[string]string, error) {
+	out := map[string]string{}
+	for _, kv := range f.set {
+		k, v, ok := strings.Cut(kv, "=")
+		if !ok {
+			return nil, usageError("--set %s: want KEY=VALUE", kv)
+		}
+		out[k] = v
+	}
+	return out, nil
+}
+
+// start runs a broker until ctx ends and returns when it serves. wait gives what it ended with.
+func (f *brokerFlags) start(ctx context.Context, std stdio) (b *broker.Broker, wait func() error, err error) {
+	properties, err := f.properties()
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err = broker.New(broker.Config{
+		DataDir: f.data, Listen: f.listen, Properties: properties, Insecure: f.insecure, Logger: f.logger(std),
+	})
+	if err != nil {
+		return nil, nil, brokerError(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	select {
+	case <-b.Ready():
+		return b, func() error { return brokerError(<-done) }, nil
+	case err := <-done:
+		return nil, nil, brokerError(err)
+	}
+}
+
+// brokerError gives what keeps a broker from starting its exit code.
+func brokerError(err error) error {
+	var config *broker.ConfigError
+	if errors.As(err, &config) {
+		return &exitError{exitUsage, err}
+	}
+	return err
+}
+
+func serveCommand(std stdio) *cobra.Command {
+	var f brokerFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "run the broker by itself: Kafka clients connect to it",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			began := time.Now()
+			b, wait, err := f.start(cmd.Context(), std)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(std.err, "leat serves Kafka clients on %s, data in %s (started in %d ms)\n", b.Addr(), f.data, time.Since(began).Milliseconds())
+			fmt.Fprintf(std.err, "  try: leat topic create topic1 · echo hello | leat produce topic1 · leat consume topic1\n")
+			return wait()
+		},
+	}
+	f.addTo(cmd)
+	return cmd
+}
