@@ -88,11 +88,11 @@ func (w *work) run(ctx context.Context, untilIdle bool, show func(final bool)) e
 	group.Go(func() error { return w.connect.Run(ctx) })
 	group.Go(func() error { return w.streams.Run(ctx) })
 	err := w.watch(ctx, untilIdle, show)
+	show(true)
 	stop()
 	if waitErr := group.Wait(); err == nil {
 		err = waitErr
 	}
-	show(true)
 	return err
 }
 

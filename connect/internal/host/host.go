@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -76,6 +77,7 @@ type Plugin struct {
 	ping   func() error
 	parent *os.File
 	once   sync.Once
+	ended  atomic.Bool // by Kill: what go-plugin says of it is no news
 }
 
 // Start runs argv as a plugin. out is where it prints what a user asked it to print.
@@ -94,7 +96,7 @@ func Start(ctx context.Context, argv []string, out *os.File, log *slog.Logger) (
 	p.client = plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig: proto.Handshake, Plugins: plugin.PluginSet{proto.DoorName: &proto.Door{}}, Cmd: cmd,
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC}, SkipHostEnv: true, StartTimeout: startTimeout,
-		Logger: newLog(log), Stderr: noise,
+		Logger: newLog(log, &p.ended), Stderr: noise,
 		GRPCDialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(proto.MaxMessage), grpc.MaxCallSendMsgSize(proto.MaxMessage))},
 	})
@@ -178,6 +180,7 @@ func (p *Plugin) Hangs(ctx context.Context, every, patience time.Duration) error
 // Kill ends the process and all that it started.
 func (p *Plugin) Kill() {
 	p.once.Do(func() {
+		p.ended.Store(true)
 		if c := p.client.ReattachConfig(); c != nil && c.Pid > 0 {
 			p.PID = c.Pid
 		}

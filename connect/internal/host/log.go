@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -13,14 +14,20 @@ import (
 const lineMax = 8 << 10
 
 // newLog lets go-plugin and the plugin's own log lines end up in log.
-func newLog(log *slog.Logger) hclog.Logger {
-	return hclog.New(&hclog.LoggerOptions{Name: "plugin", Level: hclog.Info, JSONFormat: true, Output: &logLines{log: log}, DisableTime: true})
+func newLog(log *slog.Logger, ended *atomic.Bool) hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{Name: "plugin", Level: hclog.Info, JSONFormat: true, Output: &logLines{log, ended}, DisableTime: true})
 }
 
 // logLines turns hclog's JSON lines into slog records. hclog writes one line a call.
-type logLines struct{ log *slog.Logger }
+type logLines struct {
+	log   *slog.Logger
+	ended *atomic.Bool // nothing more is of interest
+}
 
 func (l *logLines) Write(b []byte) (int, error) {
+	if l.ended.Load() {
+		return len(b), nil
+	}
 	line := bytes.TrimSpace(b)
 	if len(line) > lineMax {
 		line = line[:lineMax]

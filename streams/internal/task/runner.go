@@ -12,6 +12,7 @@ import (
 	"github.com/leatstream/leat/internal/batch"
 	"github.com/leatstream/leat/internal/kafka"
 	"github.com/leatstream/leat/streams/internal/spec"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -146,7 +147,9 @@ func (r *Runner) session(ctx context.Context) error {
 		r.consumer.Close()
 		r.endTasks()
 	}()
-	r.set(Running, "")
+	r.mu.Lock()
+	r.state, r.last = Running, ""
+	r.mu.Unlock()
 	for {
 		got, err := r.consumer.Poll(ctx)
 		if err != nil {
@@ -162,9 +165,8 @@ func (r *Runner) session(ctx context.Context) error {
 func (r *Runner) prepare(ctx context.Context) error {
 	width := int32(1)
 	for _, topic := range r.Pipeline.From {
-		n, err := r.client.Partitions(ctx, topic)
+		n, err := r.input(ctx, topic)
 		if err != nil {
-			r.set(Waiting, "")
 			return fmt.Errorf("input: %w", err)
 		}
 		width = max(width, n)
@@ -182,6 +184,25 @@ func (r *Runner) prepare(ctx context.Context) error {
 	}
 	return nil
 }
+
+// input waits until a topic is there: whoever writes it may be about to make it.
+func (r *Runner) input(ctx context.Context, topic string) (int32, error) {
+	for {
+		n, err := r.client.Partitions(ctx, topic)
+		if !errors.Is(err, kerr.UnknownTopicOrPartition) {
+			return n, err
+		}
+		r.set(Waiting, "for topic "+topic)
+		select {
+		case <-time.After(topicEvery):
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+}
+
+// topicEvery is how often a topic that is not there is looked for.
+const topicEvery = 50 * time.Millisecond
 
 // assigned starts tasks. It runs between rounds.
 func (r *Runner) assigned(ctx context.Context, next map[string]map[int32]int64) error {
