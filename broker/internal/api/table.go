@@ -104,19 +104,21 @@ func Versions() []KeyVersions {
 	return out
 }
 
-// FrameLimit is the largest request of an API in bytes, and what decoding it may cost at most for each byte.
+// FrameLimit is the largest request of an API in bytes, and what it may keep in memory for each of them.
 func FrameLimit(key int16, socketMax int) (size, factor int) {
 	switch key {
 	case keyProduce:
-		return socketMax, 1
+		return socketMax, produceFactor
 	case keyFetch:
-		return min(controlMax, socketMax), 8
+		return min(controlMax, socketMax), fetchFactor
 	default:
 		return min(controlMax, socketMax), kmsgFactor
 	}
 }
 
 const (
-	controlMax = 1 << 20 // a request that carries no records
-	kmsgFactor = 152     // bytes that kmsg may allocate for one byte of a hostile request
+	controlMax    = 1 << 20 // a request that carries no records
+	produceFactor = 3       // the frame itself, and its partitions
+	fetchFactor   = 24      // 16 bytes name a partition
+	kmsgFactor    = 320     // one byte can be an element of a list, in the request and again in the response
 )

@@ -51,7 +51,7 @@ func New(tb testing.TB, fs vfs.FS, path string, properties map[string]string) *R
 	log := slog.New(slog.DiscardHandler)
 	groups := coord.New(coord.Config{
 		Meta: r.Meta, Broker: config, Replicas: r.Replicas, Log: log, Clock: time.Now,
-		Create: func(context.Context) error { r.Topic(coord.OffsetsTopic, 3); return nil },
+		Create: func(ctx context.Context) error { return r.create(ctx, coord.OffsetsTopic, meta.NewTopicID(), 3) },
 	})
 	r.API = &api.API{
 		Meta: r.Meta, Config: config, Replicas: r.Replicas, Groups: groups, Log: log,
@@ -65,9 +65,11 @@ func New(tb testing.TB, fs vfs.FS, path string, properties map[string]string) *R
 			}
 		}
 	})
-	r.propose(func(m *meta.Image) ([]meta.Record, error) {
+	if _, err := r.Meta.Propose(context.Background(), func(m *meta.Image) ([]meta.Record, error) {
 		return meta.RegisterBroker(m, "cluster", meta.Broker{ID: 0, Host: "leat", Port: 9092}), nil
-	})
+	}); err != nil {
+		tb.Fatal(err)
+	}
 	return r
 }
 
@@ -79,20 +81,26 @@ func (r *Rig) follow(_, image *meta.Image) {
 	}
 }
 
-func (r *Rig) propose(decide func(*meta.Image) ([]meta.Record, error)) {
-	r.tb.Helper()
-	if _, err := r.Meta.Propose(context.Background(), decide); err != nil {
-		r.tb.Fatal(err)
-	}
+// create makes a topic if there is none of its name.
+func (r *Rig) create(ctx context.Context, name string, id [16]byte, partitions int32) error {
+	_, err := r.Meta.Propose(ctx, func(m *meta.Image) ([]meta.Record, error) {
+		if m.Topic(name) != nil {
+			return nil, nil
+		}
+		return meta.CreateTopic(m, r.Config, meta.NewTopic{
+			Name: name, ID: id, Internal: name == coord.OffsetsTopic, Partitions: partitions, Replication: 1,
+		})
+	})
+	return err
 }
 
 // Topic creates one, and returns its id.
 func (r *Rig) Topic(name string, partitions int32) [16]byte {
 	r.tb.Helper()
 	id := meta.NewTopicID()
-	r.propose(func(m *meta.Image) ([]meta.Record, error) {
-		return meta.CreateTopic(m, r.Config, meta.NewTopic{Name: name, ID: id, Internal: name == coord.OffsetsTopic, Partitions: partitions, Replication: 1})
-	})
+	if err := r.create(context.Background(), name, id, partitions); err != nil {
+		r.tb.Fatal(err)
+	}
 	return id
 }
 
