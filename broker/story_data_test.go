@@ -136,6 +136,7 @@ func (s *story) epochEnd(d *datadriven.TestData) string {
 	req := kmsg.NewPtrOffsetForLeaderEpochRequest()
 	req.ReplicaID = -1
 	rp := kmsg.NewOffsetForLeaderEpochRequestTopicPartition()
+	rp.Partition = int32(argInt(d, "partition", 0))
 	rp.LeaderEpoch, rp.CurrentLeaderEpoch = int32(argInt(d, "epoch", 0)), int32(argInt(d, "current", -1))
 	rt := kmsg.NewOffsetForLeaderEpochRequestTopic()
 	rt.Topic, rt.Partitions = bare(d)[0], append(rt.Partitions, rp)

@@ -33,7 +33,10 @@ type story struct {
 	c    *brokertest.Cluster
 	conn net.Conn
 	corr int32
-	max  map[int16]int16 // newest version served, by API
+
+	members map[string]string // what members of groups are called in the story
+
+	max map[int16]int16 // newest version served, by API
 }
 
 var storyCommands = map[string]func(*story, *datadriven.TestData) string{
@@ -56,6 +59,16 @@ var storyCommands = map[string]func(*story, *datadriven.TestData) string{
 	"fetch":               (*story).fetch,
 	"list-offsets":        (*story).listOffsets,
 	"epoch-end":           (*story).epochEnd,
+	"find-coordinator":    (*story).findCoordinator,
+	"join":                (*story).join,
+	"sync":                (*story).sync,
+	"heartbeat":           (*story).heartbeat,
+	"leave":               (*story).leave,
+	"commit":              (*story).commit,
+	"offsets":             (*story).offsets,
+	"describe-groups":     (*story).describeGroups,
+	"list-groups":         (*story).listGroups,
+	"delete-groups":       (*story).deleteGroups,
 }
 
 func (s *story) play(t *testing.T, d *datadriven.TestData) string {

@@ -47,7 +47,18 @@ func (a *API) offsetFetch(c *Call, req *kmsg.OffsetFetchRequest, resp *kmsg.Offs
 		topics = append(topics, asked{name: t.Topic, partitions: t.Partitions})
 	}
 	found, err := a.offsets(c, req.Group, topics)
-	if err != nil {
+	if err != nil && c.Version < 2 { // there is no place for an error but with each partition
+		for _, t := range topics {
+			rt := kmsg.NewOffsetFetchResponseGroupTopic()
+			rt.Topic = t.name
+			for _, p := range t.partitions {
+				rp := committedPartition(nil, p, false)
+				rp.ErrorCode = code(err)
+				rt.Partitions = append(rt.Partitions, rp)
+			}
+			found = append(found, rt)
+		}
+	} else if err != nil {
 		return err
 	}
 	for _, t := range found { // the same in the shape of old versions
