@@ -30,6 +30,9 @@ var _ = register(&served{
 // inlineMax is the largest range that is copied into the response; larger ones go from the file to the socket.
 const inlineMax = 64 << 10
 
+// replyInline is how much of a response is copied; what is beyond goes from files, so that a client that does not read holds little memory.
+const replyInline = 1 << 20
+
 func (a *API) fetch(c *Call, body []byte, reply func(Reply, error)) {
 	req, err := decodeFetch(c.Version, body)
 	if err != nil {
@@ -246,7 +249,7 @@ func (r *fetchRequest) encodePartition(w *writer, p fetched, inserts []Insert) [
 	w.length(chunk.Len)
 	switch {
 	case chunk.Len == 0:
-	case chunk.Len <= inlineMax:
+	case chunk.Len <= inlineMax && len(w.b) < replyInline:
 		at := len(w.b)
 		w.b = append(w.b, make([]byte, chunk.Len)...)
 		err := chunk.ReadInto(w.b[at:])

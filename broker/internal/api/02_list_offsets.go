@@ -3,10 +3,11 @@ package api
 import (
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-var _ = handle(1, 10, (*API).listOffsets)
+var _ = handle(1, 11, (*API).listOffsets)
 
 // What a timestamp below zero asks for.
 const (
@@ -15,6 +16,7 @@ const (
 	atMaxTimestamp  = -3 // KIP-734
 	atEarliestLocal = -4 // KIP-405
 	atLatestTiered  = -5 // KIP-1005
+	atPendingUpload = -6 // version 11
 )
 
 func (a *API) listOffsets(c *Call, req *kmsg.ListOffsetsRequest, resp *kmsg.ListOffsetsResponse) error {
@@ -57,9 +59,11 @@ func offsetAt(p *replica.Partition, ts int64) (offset, at int64, err error) {
 		return offset, -1, err
 	case atMaxTimestamp:
 		return p.MaxTime()
-	case atLatestTiered:
+	case atLatestTiered, atPendingUpload:
 		return -1, -1, nil // nothing is tiered
-	default:
-		return p.OffsetForTime(ts)
 	}
+	if ts < 0 { // a meaning that this broker does not know, and not a time before all records
+		return -1, -1, kerr.UnsupportedVersion
+	}
+	return p.OffsetForTime(ts)
 }

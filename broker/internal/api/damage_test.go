@@ -52,7 +52,7 @@ func hostile(tb testing.TB, r *apitest.Rig, frame []byte) (allocated uint64) {
 }
 
 // fixed is what a request may cost whatever its size: the list of APIs, records of a small decision, a busy runtime.
-const fixed = 64 << 10
+const fixed = 128 << 10
 
 // mayCost is what a frame may allocate: twice what wire reserves, because lists that grow leave garbage behind.
 func mayCost(frame []byte) uint64 {

@@ -12,6 +12,7 @@ import (
 type sessionCache struct {
 	mu       sync.Mutex
 	sessions map[int32]*fetchSession
+	size     int // of all sessions, bytes
 }
 
 // fetchSession is what one client wants, in the order in which it is served.
@@ -24,6 +25,22 @@ type fetchSession struct {
 	byKey map[partitionKey]*wantedPartition
 	serve []*wantedPartition
 	byID  bool
+
+	size int // as the cache counts it; guarded by the cache's mutex
+}
+
+const (
+	sessionsMax   = 64 << 20 // bytes that all sessions may take
+	partitionCost = 256      // bytes of a partition in a session, without its name
+)
+
+// cost is what a session keeps for these partitions, in bytes.
+func cost(wanted []*wantedPartition) int {
+	n := 0
+	for _, w := range wanted {
+		n += partitionCost + len(w.name)
+	}
+	return n
 }
 
 // sessionIdle is how long a session must be unused before another may have its slot.
@@ -52,7 +69,33 @@ func (c *sessionCache) use(r *fetchRequest, slots int, now time.Time) (*fetchSes
 	if s == nil {
 		return nil, nil, kerr.FetchSessionIDNotFound
 	}
-	return s.change(r, now)
+	s, wanted, err := s.change(r, now)
+	if err == nil && !c.resize(s, cost(wanted)) {
+		return nil, nil, kerr.FetchSessionIDNotFound // it makes another, or goes on without
+	}
+	return s, wanted, err
+}
+
+// resize notes what a session takes now. One for which there is no room is dropped.
+func (c *sessionCache) resize(s *fetchSession, size int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sessions[s.id] != s { // dropped meanwhile: it is counted no more
+		return true
+	}
+	c.size += size - s.size
+	s.size = size
+	if c.size > sessionsMax {
+		c.remove(s)
+		return false
+	}
+	return true
+}
+
+// remove is called with the cache locked.
+func (c *sessionCache) remove(s *fetchSession) {
+	delete(c.sessions, s.id)
+	c.size -= s.size
 }
 
 // distinct are the partitions of a request; one that is listed twice is wanted as it is listed last.
@@ -74,7 +117,9 @@ func distinct(wanted []wantedPartition) []*wantedPartition {
 func (c *sessionCache) drop(id int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.sessions, id)
+	if s := c.sessions[id]; s != nil {
+		c.remove(s)
+	}
 }
 
 // create makes a session if there is a slot: a free one, or that of the session that was not used for longest.
@@ -84,10 +129,13 @@ func (c *sessionCache) create(r *fetchRequest, wanted []*wantedPartition, slots 
 	if c.sessions == nil {
 		c.sessions = map[int32]*fetchSession{}
 	}
-	if len(c.sessions) >= slots && !c.evict(now) {
-		return nil
+	size := cost(wanted)
+	for len(c.sessions) >= slots || c.size+size > sessionsMax {
+		if size > sessionsMax || !c.evict(now) {
+			return nil
+		}
 	}
-	s := &fetchSession{epoch: 1, used: now, byKey: map[partitionKey]*wantedPartition{}, serve: wanted, byID: r.version >= fetchByID}
+	s := &fetchSession{epoch: 1, used: now, size: size, byKey: map[partitionKey]*wantedPartition{}, serve: wanted, byID: r.version >= fetchByID}
 	for s.id == 0 || c.sessions[s.id] != nil {
 		s.id = rand.Int32N(1<<31-1) + 1
 	}
@@ -95,22 +143,25 @@ func (c *sessionCache) create(r *fetchRequest, wanted []*wantedPartition, slots 
 		s.byKey[w.partitionKey] = w
 	}
 	c.sessions[s.id] = s
+	c.size += size
 	return s
 }
 
 func (c *sessionCache) evict(now time.Time) bool {
 	var oldest *fetchSession
+	var since time.Time
 	for _, s := range c.sessions {
 		s.mu.Lock()
-		if oldest == nil || s.used.Before(oldest.used) {
-			oldest = s
-		}
+		used := s.used
 		s.mu.Unlock()
+		if oldest == nil || used.Before(since) {
+			oldest, since = s, used
+		}
 	}
-	if oldest == nil || now.Sub(oldest.used) < sessionIdle {
+	if oldest == nil || now.Sub(since) < sessionIdle {
 		return false
 	}
-	delete(c.sessions, oldest.id)
+	c.remove(oldest)
 	return true
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,6 +28,10 @@ const (
 	headerPeek  = 8 // length, key, version
 	frameMin    = 8 // key, version, correlation id
 	frameLength = 4
+	freeFrame   = 64 << 10 // a frame up to this is read before memory is taken for it
+	unsentMax   = 1 << 20  // bytes of answers that wait to be sent; then no further request is read
+	keyProduce  = 0
+	keyFetch    = 1
 )
 
 var (
@@ -46,6 +51,10 @@ type conn struct {
 	replies  chan *pending // in the order of requests
 	closing  sync.Once
 	draining chan struct{}
+
+	underWay atomic.Int32  // requests whose response is not sent
+	unsent   atomic.Int64  // bytes of responses that wait
+	sent     chan struct{} // one of them was sent
 }
 
 // pending is a request without a written response.
@@ -59,7 +68,7 @@ type pending struct {
 func newConn(s *Server, nc net.Conn, listener string) *conn {
 	c := &conn{
 		server: s, nc: nc, listener: listener, replies: make(chan *pending, pipeline),
-		remote: nc.RemoteAddr().String(), draining: make(chan struct{}),
+		remote: nc.RemoteAddr().String(), draining: make(chan struct{}), sent: make(chan struct{}, 1),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(s.ctx)
 	return c
@@ -149,7 +158,11 @@ func (c *conn) read() error {
 }
 
 func (c *conn) deadline(d time.Duration) error {
-	if err := c.nc.SetReadDeadline(time.Now().Add(d)); err != nil {
+	var end time.Time
+	if d > 0 { // else it has none, as connections.max.idle.ms=-1 says
+		end = time.Now().Add(d)
+	}
+	if err := c.nc.SetReadDeadline(end); err != nil {
 		return err
 	}
 	if c.isDraining() { // asked last: drain's own deadline may just have been overwritten
@@ -169,39 +182,87 @@ func (c *conn) next(br *bufio.Reader) error {
 	if size < frameMin || size > limit {
 		return fmt.Errorf("a request of %d bytes for API %d: from %d to %d bytes are accepted", size, key, frameMin, limit)
 	}
-	give, err := c.server.budget.take(c.ctx, int64(size)*int64(factor))
+	if err := c.room(key); err != nil {
+		return err
+	}
+	frame, give, err := c.readFrame(br, size)
+	if err != nil {
+		return err
+	}
+	defer give()
+	charge := int64(size) * int64(factor)
+	if size > freeFrame {
+		charge -= int64(size) // taken already
+	}
+	decoded, err := c.server.decoding.take(c.ctx, charge)
 	if err != nil {
 		return io.EOF
 	}
-	if err := c.deadline(frameTime); err != nil { // waiting for memory is not the client's fault
-		give()
-		return err
-	}
-	if _, err := br.Discard(frameLength); err != nil {
-		give()
-		return cutShort(err)
-	}
-	frame := frames.get(size)
-	if _, err := io.ReadFull(br, frame.b); err != nil {
-		give()
-		return cutShort(err)
-	}
+	defer decoded() // what a parked request keeps is small: its records are in the log, its lists in the rooms that keep it waiting
 	p := &pending{
 		call:  &api.Call{Context: c.ctx, ClientHost: host(c.remote), Listener: c.listener},
 		ready: make(chan struct{}),
 	}
-	select {
-	case c.replies <- p:
-	case <-c.ctx.Done():
-		give()
-		return io.EOF
-	}
+	c.underWay.Add(1)
+	c.replies <- p // room saw a place, and only this goroutine takes places
 	c.serve(p, frame.b)
-	give()                                  // what a parked request keeps is small: its records are in the log, its lists in the rooms that keep it waiting
-	if p.call.Key == 0 || p.call.Key == 1 { // the others may keep views of the frame
+	if p.call.Key == keyProduce || p.call.Key == keyFetch { // the others may keep views of the frame
 		frames.put(frame)
 	}
 	return nil
+}
+
+// room waits until a request may be read: what it would hold while its client does not read or lets others wait is bounded.
+// A fetch is not answered before all before it are sent: it would only hold its answer.
+func (c *conn) room(key int16) error {
+	for {
+		n := c.underWay.Load()
+		if n < pipeline && c.unsent.Load() < unsentMax && (key != keyFetch || n == 0) {
+			return nil
+		}
+		select {
+		case <-c.sent:
+		case <-c.ctx.Done():
+			return io.EOF
+		}
+	}
+}
+
+// readFrame reads a frame. A client that announces much gets memory of the budget when it has sent something of it, and
+// a small request needs none: who sends half a request makes nobody wait who sends small ones.
+func (c *conn) readFrame(br *bufio.Reader, size int) (*frame, func(), error) {
+	if err := c.deadline(frameTime); err != nil { // waiting for room is not the client's fault
+		return nil, nil, err
+	}
+	if _, err := br.Discard(frameLength); err != nil {
+		return nil, nil, cutShort(err)
+	}
+	first := frames.get(min(size, freeFrame))
+	if _, err := io.ReadFull(br, first.b); err != nil {
+		frames.put(first)
+		return nil, nil, cutShort(err)
+	}
+	if size <= freeFrame {
+		return first, func() {}, nil
+	}
+	give, err := c.server.reading.take(c.ctx, int64(size))
+	if err != nil {
+		frames.put(first)
+		return nil, nil, io.EOF
+	}
+	whole := frames.get(size)
+	copy(whole.b, first.b)
+	frames.put(first)
+	if err := c.deadline(frameTime); err != nil { // nor is waiting for memory
+		give()
+		return nil, nil, err
+	}
+	if _, err := io.ReadFull(br, whole.b[freeFrame:]); err != nil {
+		frames.put(whole)
+		give()
+		return nil, nil, cutShort(err)
+	}
+	return whole, give, nil
 }
 
 // serve answers one request. A panic is this connection's end and nobody else's.
@@ -210,6 +271,7 @@ func (c *conn) serve(p *pending, frame []byte) {
 	reply := func(r api.Reply, err error) {
 		once.Do(func() {
 			p.reply, p.err = r, err
+			c.unsent.Add(int64(len(r.Bytes)))
 			close(p.ready)
 		})
 	}
@@ -234,7 +296,13 @@ func (c *conn) write() {
 				c.fail(failed)
 			}
 		}
+		c.unsent.Add(-int64(len(p.reply.Bytes)))
 		p.reply.Release()
+		c.underWay.Add(-1)
+		select {
+		case c.sent <- struct{}{}:
+		default:
+		}
 	}
 }
 

@@ -21,10 +21,11 @@ type Config struct {
 
 // Server serves connections of any number of listeners.
 type Server struct {
-	api    *api.API
-	cfg    Config
-	log    *slog.Logger
-	budget *budget
+	api *api.API
+	cfg Config
+	log *slog.Logger
+	// Memory for requests: while their bytes come, which is up to clients, and while they are served, which is not.
+	reading, decoding *budget
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -40,7 +41,7 @@ type Server struct {
 func NewServer(a *api.API, cfg Config, log *slog.Logger) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Server{
-		api: a, cfg: cfg, log: log, budget: newBudget(cfg.Budget), ctx: ctx, cancel: cancel,
+		api: a, cfg: cfg, log: log, reading: newBudget(cfg.Budget / 2), decoding: newBudget(cfg.Budget / 2), ctx: ctx, cancel: cancel,
 		conns: map[*conn]struct{}{}, listeners: map[net.Listener]struct{}{},
 	}
 }

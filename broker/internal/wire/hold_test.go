@@ -1,0 +1,114 @@
+package wire_test
+
+import (
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/leatstream/leat/broker/internal/api/apitest"
+)
+
+// keepsWorking asks again and again while others try to hold what it needs.
+func (c *client) keepsWorking(d time.Duration) {
+	c.t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(d + 5*time.Second)); err != nil {
+		c.t.Fatal(err)
+	}
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		c.works()
+	}
+}
+
+// TestHalfARequestHoldsNothing that small requests of others need, however much it announces.
+func TestHalfARequestHoldsNothing(t *testing.T) {
+	s := serve(t, rig(t).API, defaults)
+	neighbour := s.dial()
+	for range 4 {
+		s.dial().send(sized(1<<20, request(3, 1)))
+		s.dial().send(sized(100<<20, request(0, 9)))
+	}
+	neighbour.keepsWorking(300 * time.Millisecond)
+}
+
+// TestRequestsBehindLongPollsHoldNothing: how long they wait is up to the client.
+func TestRequestsBehindLongPollsHoldNothing(t *testing.T) {
+	r := rig(t)
+	r.Topic("t", 1)
+	s := serve(t, r.API, defaults)
+	neighbour := s.dial()
+	large := framed(append(apitest.Frame(metadata(), 1), make([]byte, 1<<20-100)...))
+	for range 2 {
+		x := s.dial()
+		for i := range int32(65) { // one waits to be sent, and as many as may be under way behind it
+			x.send(framed(apitest.Frame(longPoll(time.Hour), i)))
+		}
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			_, _ = x.Write(large) // until the connection ends
+		}()
+		t.Cleanup(func() { x.Close(); <-sent })
+	}
+	neighbour.keepsWorking(300 * time.Millisecond)
+}
+
+// TestAnswersThatNobodyReadsAreBounded: a client asks for much, often, and reads nothing.
+func TestAnswersThatNobodyReadsAreBounded(t *testing.T) {
+	const partitions, most = 100, 32 << 20
+	r := rig(t)
+	r.Topic("t", partitions)
+	for i := range int32(partitions) {
+		r.Append("t", i, string(make([]byte, 60<<10)))
+	}
+	s := serve(t, r.API, defaults)
+	neighbour := s.dial()
+	req := longPoll(0)
+	one := req.Topics[0].Partitions[0]
+	for i := int32(1); i < partitions; i++ {
+		one.Partition = i
+		req.Topics[0].Partitions = append(req.Topics[0].Partitions, one)
+	}
+	neighbour.works()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	x := s.dial()
+	for i := range int32(60) {
+		x.send(framed(apitest.Frame(req, i)))
+	}
+	for range 10 {
+		neighbour.keepsWorking(50 * time.Millisecond)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > most {
+			t.Fatalf("the heap grew by %d MiB", grown>>20)
+		}
+	}
+}
+
+// TestIdleOfMinusOneIsNever as Kafka's documentation of connections.max.idle.ms has it.
+func TestIdleOfMinusOneIsNever(t *testing.T) {
+	cfg := defaults
+	cfg.Idle = -time.Millisecond
+	s := serve(t, rig(t).API, cfg)
+	x := s.dial()
+	x.works()
+	x.works()
+}
+
+// TestFetchesOfOneConnectionAnswerInTurn: a second one is read when the first is answered.
+func TestFetchesOfOneConnectionAnswerInTurn(t *testing.T) {
+	r := rig(t)
+	r.Topic("t", 1)
+	s := serve(t, r.API, defaults)
+	x := s.dial()
+	x.send(framed(apitest.Frame(longPoll(time.Minute), 1)))
+	x.send(framed(apitest.Frame(longPoll(time.Minute), 2)))
+	x.send(framed(apitest.Frame(versions(), 3)))
+	r.Append("t", 0, "a")
+	for i := range byte(3) {
+		if got := x.next()[3]; got != i+1 {
+			t.Fatalf("answer to %d, not to %d", got, i+1)
+		}
+	}
+}
