@@ -37,25 +37,31 @@ func checkConfig(ctx context.Context, cfg *Config, c planned, d *diag.List) {
 		return
 	}
 	for _, problem := range resp.GetProblems() {
-		at := place(c.Node, problem.GetPath())
+		at := place(c.Node, problem.GetPath(), problem.GetCode() == unknownKey)
 		d.Add(yaml.Problem(at, problem.GetCode(), c.Redact(problem.GetMessage()), c.Redact(problem.GetHint())))
 	}
 }
 
 var pathStep = regexp.MustCompile(`[^.\[\]]+|\[\d+\]`)
 
+// unknownKey is the code by which the SDK says that a setting does not exist: then its name is to blame, not its value.
+const unknownKey = "config.unknown-key"
+
 // place finds the node that a plugin means by a path in its settings; what is missing is blamed on what should hold it.
-func place(doc *yaml.Node, path string) *yaml.Node {
+func place(doc *yaml.Node, path string, name bool) *yaml.Node {
 	at := doc.Get("config")
 	if at.IsNull() {
 		return doc.Get("plugin")
 	}
-	for _, step := range pathStep.FindAllString(path, -1) {
-		next := child(at, step)
+	steps := pathStep.FindAllString(path, -1)
+	for i, step := range steps {
+		key, next := child(at, step)
 		if next == nil {
 			break
 		}
-		at = next
+		if at = next; name && key != nil && i == len(steps)-1 {
+			return key
+		}
 	}
 	if at == doc.Get("config") {
 		return doc.Get("plugin")
@@ -63,18 +69,19 @@ func place(doc *yaml.Node, path string) *yaml.Node {
 	return at
 }
 
-func child(n *yaml.Node, step string) *yaml.Node {
+// child finds one step of a path, with its key if it is a member of a map.
+func child(n *yaml.Node, step string) (key, value *yaml.Node) {
 	if index, ok := strings.CutPrefix(step, "["); ok {
 		i, err := strconv.Atoi(strings.TrimSuffix(index, "]"))
 		if err != nil || n.Kind != yaml.List || i >= len(n.Items) {
-			return nil
+			return nil, nil
 		}
-		return n.Items[i]
+		return nil, n.Items[i]
 	}
 	for i, k := range n.Keys {
 		if k.Value == step {
-			return n.Vals[i]
+			return k, n.Vals[i]
 		}
 	}
-	return nil
+	return nil, nil
 }

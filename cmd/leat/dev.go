@@ -25,11 +25,8 @@ func devCommand(std stdio) *cobra.Command {
 		Args:  wantArgs("a folder or a file of documents", "leat dev pipelines/quickstart"),
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			ctx := cmd.Context()
-			m, err := load(paths)
+			m, err := loadChecked(ctx, paths, pluginDir)
 			if err != nil {
-				return err
-			}
-			if err := check(ctx, m, pluginDir); err != nil {
 				return err
 			}
 			return dev(ctx, std, &f, m, pluginDir, untilIdle)
@@ -88,11 +85,8 @@ func runCommand(std stdio) *cobra.Command {
 		Args:  wantArgs("a folder or a file of documents", "leat run pipelines/quickstart --brokers 127.0.0.1:9092"),
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			ctx := cmd.Context()
-			m, err := load(paths)
+			m, err := loadChecked(ctx, paths, pluginDir)
 			if err != nil {
-				return err
-			}
-			if err := check(ctx, m, pluginDir); err != nil {
 				return err
 			}
 			cl, err := c.client(ctx)

@@ -140,6 +140,9 @@ func describeGroups(ctx context.Context, adm *kadm.Client, names []string) ([]gr
 	var all []groupDescription
 	for _, name := range names {
 		l, ok := lags[name]
+		if errors.Is(l.DescribeErr, kerr.GroupIDNotFound) {
+			return nil, unknownGroup(ctx, adm, name)
+		}
 		if err := cmp.Or(l.DescribeErr, l.FetchErr); err != nil {
 			return nil, fmt.Errorf("group %s: %w", name, err)
 		}

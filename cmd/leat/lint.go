@@ -3,8 +3,6 @@ package main
 import (
 	"fmt"
 
-	"github.com/leatstream/leat/internal/diag"
-	"github.com/leatstream/leat/internal/manifest"
 	"github.com/spf13/cobra"
 )
 
@@ -20,11 +18,8 @@ func lintCommand(std stdio) *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m, err := load(args)
+			m, err := loadChecked(cmd.Context(), args, pluginDir)
 			if err != nil {
-				return err
-			}
-			if err := check(cmd.Context(), m, pluginDir); err != nil {
 				return err
 			}
 			fmt.Fprintf(std.err, "ok: %d files, %d topics, %d connectors, %d pipelines\n",
@@ -34,14 +29,4 @@ func lintCommand(std stdio) *cobra.Command {
 	}
 	cmd.Flags().StringVar(&pluginDir, "plugin-dir", "", "folder of further plugins")
 	return cmd
-}
-
-// load reads the documents of paths. The error holds every mistake found, for exit code 2.
-func load(paths []string) (*manifest.Manifest, error) {
-	var d diag.List
-	m, err := manifest.Load(paths, &d)
-	if err != nil {
-		return nil, &exitError{exitUsage, err}
-	}
-	return m, d.Err()
 }

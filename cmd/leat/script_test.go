@@ -1,8 +1,14 @@
 package main
 
 import (
+	"errors"
+	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -11,7 +17,49 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"leat": func() { os.Exit(realMain()) }})
 }
 
-// TestScripts runs every command that the README and the issue name, as a user types it.
+// TestScripts runs every command that the README and the issue name, as a user types it. $REPO is the repository, $ADDR a
+// free address on loopback; `serving ADDR` waits until something listens there, `exits CODE COMMAND…` checks an exit code.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script"})
+	repo, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			env.Setenv("REPO", repo)
+			env.Setenv("ADDR", l.Addr().String())
+			return l.Close()
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serving": serving, "exits": exits},
+	})
+}
+
+// serving waits until something listens at an address.
+func serving(ts *testscript.TestScript, _ bool, args []string) {
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if nc, err := net.Dial("tcp", args[0]); err == nil {
+			_ = nc.Close()
+			return
+		}
+	}
+	ts.Fatalf("nothing listens on %s", args[0])
+}
+
+// exits runs a command and compares its exit code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	code := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/leatstream/leat/internal/diag"
+	"github.com/leatstream/leat/internal/manifest"
 	"github.com/leatstream/leat/streams/streamstest"
 	"github.com/spf13/cobra"
 )
@@ -14,11 +15,11 @@ func testCommand(std stdio) *cobra.Command {
 		Short: "run the tests that pipelines carry; no broker is needed",
 		Args:  wantArgs("a folder or a file of documents", "leat test pipelines/quickstart"),
 		RunE: func(_ *cobra.Command, paths []string) error {
-			m, err := load(paths)
-			if err != nil {
-				return err
-			}
 			var d diag.List
+			m, err := manifest.Load(paths, &d)
+			if err != nil {
+				return &exitError{exitUsage, err}
+			}
 			results := streamstest.Run(m.Pipelines, &d)
 			if err := d.Err(); err != nil {
 				return err

@@ -80,13 +80,13 @@ func topicCreate(std stdio, c *cluster) *cobra.Command {
 					return err
 				}
 				return eachTopic(names, func(name string) error {
-					r, err := resp.On(name, nil)
+					r := resp[name]
 					switch {
-					case errors.Is(err, kerr.TopicAlreadyExists) && ifNotExists:
+					case errors.Is(r.Err, kerr.TopicAlreadyExists) && ifNotExists:
 						fmt.Fprintf(std.err, "topic %s is there already\n", name)
 						return nil
-					case err != nil:
-						return withMessage(err, r.ErrMessage)
+					case r.Err != nil:
+						return withMessage(r.Err, r.ErrMessage)
 					}
 					fmt.Fprintf(std.err, "created topic %s with %d partitions\n", name, r.NumPartitions)
 					return nil
@@ -113,8 +113,8 @@ func topicDelete(std stdio, c *cluster) *cobra.Command {
 					return err
 				}
 				return eachTopic(names, func(name string) error {
-					if r, err := resp.On(name, nil); err != nil {
-						return unknownTopic(cmd.Context(), adm, name, withMessage(err, r.ErrMessage))
+					if r := resp[name]; r.Err != nil {
+						return unknownTopic(cmd.Context(), adm, name, withMessage(r.Err, r.ErrMessage))
 					}
 					fmt.Fprintf(std.err, "deleted topic %s\n", name)
 					return nil

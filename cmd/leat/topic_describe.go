@@ -115,7 +115,7 @@ func describeTopics(ctx context.Context, adm *kadm.Client, names []string) ([]to
 
 func describe(d kadm.TopicDetail, starts, ends kadm.ListedOffsets, configs kadm.ResourceConfigs) topicDescription {
 	out := topicDescription{Topic: d.Topic, ID: d.ID.String(), Config: map[string]string{}, Partitions: []partitionRow{}}
-	if rc, err := configs.On(d.Topic, nil); err == nil { // a topic without readable configuration is still described
+	if rc, err := configs.On(d.Topic, nil); err == nil && rc.Err == nil { // a topic without readable configuration is still described
 		for _, c := range rc.Configs {
 			if c.Source == kmsg.ConfigSourceDynamicTopicConfig {
 				out.Config[c.Key] = c.MaybeValue()

@@ -31,12 +31,16 @@ func connectConfig(m *manifest.Manifest, pluginDir string, k kafka.Config, log *
 	}
 }
 
-// check finds every mistake in the documents, so that nothing is started with one.
-func check(ctx context.Context, m *manifest.Manifest, pluginDir string) error {
+// loadChecked reads the documents of paths. The error holds every mistake in them, so that nothing is started with one.
+func loadChecked(ctx context.Context, paths []string, pluginDir string) (*manifest.Manifest, error) {
 	var d diag.List
+	m, err := manifest.Load(paths, &d)
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
 	streams.Check(m.Pipelines, &d)
 	connect.Check(ctx, connectConfig(m, pluginDir, kafka.Config{}, nil), &d)
-	return d.Err()
+	return m, d.Err()
 }
 
 // newWork prepares everything in m and makes the topics that it declares and that sources write to.
