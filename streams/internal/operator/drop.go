@@ -30,6 +30,11 @@ func parseDrop(n *yaml.Node, c *Context) Step {
 		c.Diag.Add(yaml.Problem(n, "drop.shape", "drop needs the names of fields", "such as `- drop: [card, cvv]`"))
 		return nil
 	}
+	for _, name := range names {
+		if inside(name, n, c) {
+			return nil
+		}
+	}
 	return &drop{names: names, pos: n.Pos}
 }
 

@@ -2,9 +2,22 @@ package operator
 
 import (
 	"fmt"
+	"strings"
 
+	"github.com/leatstream/leat/internal/yaml"
 	"github.com/leatstream/leat/streams/internal/expr"
 )
+
+// inside refuses a path where a member's name is wanted: taken for a name, it would quietly do nothing.
+func inside(name string, n *yaml.Node, c *Context) bool {
+	outer, _, ok := strings.Cut(name, ".")
+	if !ok {
+		return false
+	}
+	c.Diag.Add(yaml.Problem(n, "step.path", fmt.Sprintf("%q is a path; set and drop change the members of the value itself", name),
+		fmt.Sprintf("set the whole member, such as `set: {%s: omit(value.%s, …)}`", outer, outer)))
+	return true
+}
 
 // editor changes members of a JSON object and copies everything else as it stands.
 type editor struct {

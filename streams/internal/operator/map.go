@@ -1,8 +1,6 @@
 package operator
 
 import (
-	"encoding/json"
-
 	"github.com/leatstream/leat/internal/yaml"
 	"github.com/leatstream/leat/streams/internal/expr"
 )
@@ -55,7 +53,7 @@ func parseMembers(n *yaml.Node, c *Context, kind string) ([]member, bool) {
 			ok = false
 			continue
 		}
-		quoted, _ := json.Marshal(key.Value) // a string can always be encoded
+		quoted, _ := expr.AppendJSON(nil, key.Value) // a string can always be encoded
 		members = append(members, member{key.Value, append(quoted, ':'), p})
 	}
 	return members, ok

@@ -21,6 +21,11 @@ func parseSet(n *yaml.Node, c *Context) Step {
 	if !ok {
 		return nil
 	}
+	for i, m := range members {
+		if inside(m.name, n.Keys[i], c) {
+			return nil
+		}
+	}
 	return &set{members: members, pos: n.Pos}
 }
 

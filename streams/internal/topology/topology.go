@@ -85,7 +85,12 @@ func (t *Topology) NewChain(emit operator.Emit, peek func(step string, r *operat
 }
 
 // Process runs one record through. An *operator.Error is the record's fault; any other error comes from emit.
-func (c *Chain) Process(r *operator.Record) error {
+func (c *Chain) Process(r *operator.Record) (err error) {
+	defer func() {
+		if e := recover(); e != nil { // a mistake of ours costs a record, not the process
+			err = &operator.Error{Step: "pipeline", Cause: fmt.Errorf("panic: %v", e)}
+		}
+	}()
 	r.Begin()
 	return c.first(r)
 }
