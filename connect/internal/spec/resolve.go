@@ -47,16 +47,16 @@ func (r *resolver) value(n *yaml.Node) any {
 
 func (r *resolver) resolve(n *yaml.Node, ref string) string {
 	kind, name, _ := strings.Cut(ref, ":")
-	switch kind {
-	case "dir":
+	switch {
+	case ref == "dir":
 		return filepath.Dir(n.Pos.File)
-	case "env":
+	case kind == "env":
 		v, ok := os.LookupEnv(name)
 		if !ok {
 			r.d.Add(yaml.Problem(n, "connector.env", fmt.Sprintf("the environment has no variable %s", name), "set it before leat is started"))
 		}
 		return r.secret(v)
-	case "file":
+	case kind == "file":
 		raw, err := os.ReadFile(name)
 		if err != nil {
 			r.d.Add(yaml.Problem(n, "connector.file", err.Error(), "${file:PATH} is relative to where leat is started"))

@@ -1,9 +1,14 @@
 package spec
 
 import (
+	"cmp"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/leatstream/leat/internal/diag"
@@ -35,8 +40,8 @@ type Connector struct {
 	Name    string
 	Plugin  string
 	Node    *yaml.Node
-	Config  []byte // JSON, references resolved
-	Secrets []string
+	Config  []byte   // JSON, references resolved
+	Secrets []string // what came from outside the file, in all forms in which it may show
 	OnError OnError
 
 	To  string   // source: the topic
@@ -55,6 +60,20 @@ func (c *Connector) Redact(s string) string {
 		s = strings.ReplaceAll(s, secret, "***")
 	}
 	return s
+}
+
+// forms are the ways in which plugins and logs are likely to show values: as they are, quoted, in JSON, in a URL, as
+// HTTP Basic. Longer ones come first: one may be the beginning of another.
+func forms(values []string) []string {
+	var out []string
+	for _, v := range values {
+		quoted := strconv.Quote(v)
+		raw, _ := json.Marshal(v) // a string can be encoded
+		out = append(out, v, quoted[1:len(quoted)-1], string(raw[1:len(raw)-1]), url.QueryEscape(v), url.PathEscape(v),
+			strings.ReplaceAll(url.QueryEscape(v), "+", "%20"), base64.StdEncoding.EncodeToString([]byte(v)), base64.URLEncoding.EncodeToString([]byte(v)))
+	}
+	slices.SortFunc(out, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
+	return slices.Compact(out)
 }
 
 type sourceDocument struct {
@@ -124,7 +143,7 @@ func (c *Connector) parseConfig(n *yaml.Node, d *diag.List) {
 		d.Add(yaml.Problem(n, "connector.config", err.Error(), ""))
 		return
 	}
-	c.Config, c.Secrets = raw, r.secrets
+	c.Config, c.Secrets = raw, forms(r.secrets)
 }
 
 type target struct {
@@ -138,11 +157,13 @@ func (c *Connector) parseTo(n *yaml.Node, d *diag.List) {
 	}
 	if n.Kind != yaml.Map {
 		yaml.Decode(n, &c.To, d)
+		checkTopic(n, d)
 		return
 	}
 	var t target
 	yaml.Decode(n, &t, d)
 	c.To = t.Topic
+	checkTopic(n.Get("topic"), d)
 	if t.Key == nil {
 		return
 	}
@@ -171,10 +192,23 @@ func (c *Connector) parseFrom(n *yaml.Node, d *diag.List) {
 	case n == nil: // missing: reported by Decode
 	case n.Kind == yaml.List:
 		yaml.Decode(n, &c.From, d)
+		if len(n.Items) == 0 {
+			d.Add(yaml.Problem(n, "connector.topic", "there is no topic to read", "name one at least"))
+		}
+		seen := map[string]bool{}
+		for _, item := range n.Items {
+			if item.Kind == yaml.Scalar && seen[item.Value] {
+				d.Add(yaml.Problem(item, "connector.topic", fmt.Sprintf("topic %q is named twice", item.Value), ""))
+				continue
+			}
+			seen[item.Value] = true
+			checkName(item, d)
+		}
 	case n.Kind == yaml.Map:
 		var o origin
 		yaml.Decode(n, &o, d)
 		c.From = []string{o.Topic}
+		checkTopic(n.Get("topic"), d)
 		switch o.Start {
 		case "", "earliest":
 		case "latest":
@@ -186,5 +220,21 @@ func (c *Connector) parseFrom(n *yaml.Node, d *diag.List) {
 		var topic string
 		yaml.Decode(n, &topic, d)
 		c.From = []string{topic}
+		checkTopic(n, d)
+	}
+}
+
+var goodTopic = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+// checkTopic refuses what no broker takes for a topic. What is missing or no text is Decode's to report.
+func checkTopic(n *yaml.Node, d *diag.List) {
+	if !n.IsNull() {
+		checkName(n, d)
+	}
+}
+
+func checkName(n *yaml.Node, d *diag.List) {
+	if n.Kind == yaml.Scalar && (!goodTopic.MatchString(n.Value) || n.Value == "." || n.Value == "..") {
+		d.Add(yaml.Problem(n, "connector.topic", fmt.Sprintf("%q cannot be the name of a topic", n.Value), "up to 249 letters, digits, '.', '_' and '-'"))
 	}
 }
