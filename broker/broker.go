@@ -49,6 +49,11 @@ func (b *Broker) Run(ctx context.Context) error {
 	b.started = true
 	b.mu.Unlock()
 	defer close(b.done)
+	select {
+	case <-b.stop: // Shutdown came first: nothing is opened
+		return nil
+	default:
+	}
 
 	if len(b.plan.ignored) > 0 {
 		b.plan.logger.Warn("these properties have no effect here", "names", b.plan.ignored)
