@@ -16,21 +16,52 @@ import (
 type view struct {
 	out      io.Writer
 	work     *work
-	terminal bool
-	began    time.Time
-	lines    int // of the picture on the screen
+	terminal *os.File // nil: out is none
+	lines    int      // of the picture on the screen
 	first    bool
+	rates    map[string]*rate
+}
+
+// rate counts what went by lately.
+type rate struct {
+	at      time.Time
+	records int64
+	second  float64
+}
+
+// rateWindow is the time over which a rate is taken.
+const rateWindow = time.Second
+
+// see notes a count and gives the rate per second: of the last window, and before there is one, since the start.
+func (r *rate) see(records int64) float64 {
+	since := time.Since(r.at)
+	if since >= rateWindow || r.second == 0 {
+		r.second = float64(records-r.records) / max(since.Seconds(), 0.001)
+	}
+	if since >= rateWindow {
+		r.at, r.records = time.Now(), records
+	}
+	return r.second
 }
 
 func newView(std stdio, w *work) *view {
-	f, ok := std.err.(*os.File)
-	return &view{out: std.err, work: w, terminal: ok && term.IsTerminal(int(f.Fd())), began: time.Now(), first: true}
+	v := &view{out: std.err, work: w, first: true, rates: map[string]*rate{}}
+	if f, ok := std.err.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		v.terminal = f
+	}
+	for _, s := range w.connect.Status() {
+		v.rates[s.Name] = &rate{at: time.Now()}
+	}
+	for _, s := range w.streams.Status() {
+		v.rates[s.Name] = &rate{at: time.Now()}
+	}
+	return v
 }
 
 // show draws the picture, if it is time.
 func (v *view) show(final bool) {
 	switch {
-	case v.terminal:
+	case v.terminal != nil:
 		v.draw()
 	case final:
 		fmt.Fprint(v.out, v.picture(true))
@@ -51,7 +82,7 @@ func (v *view) started() bool {
 }
 
 func (v *view) draw() {
-	picture := v.picture(true)
+	picture := v.fit(v.picture(true))
 	up := ""
 	if v.lines > 0 {
 		up = fmt.Sprintf("\x1b[%dA\x1b[J", v.lines)
@@ -60,19 +91,34 @@ func (v *view) draw() {
 	fmt.Fprint(v.out, up+picture)
 }
 
+// fit cuts lines at the terminal's width: one that wraps would spoil the next drawing.
+func (v *view) fit(picture string) string {
+	width, _, err := term.GetSize(int(v.terminal.Fd()))
+	if err != nil || width <= 0 {
+		return picture
+	}
+	var b strings.Builder
+	for line := range strings.Lines(picture) {
+		if runes := []rune(strings.TrimSuffix(line, "\n")); len(runes) > width {
+			line = string(runes[:width-1]) + "…\n"
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
 // picture is a table of what runs where, with counts.
 func (v *view) picture(counts bool) string {
 	t := table{head: []string{"", "NAME", "RUNS IN", "FROM → TO"}}
 	if counts {
 		t.head = append(t.head, "RECORDS", "RATE/S", "DEAD LETTERS", "STATE")
 	}
-	seconds := max(time.Since(v.began).Seconds(), 0.001)
 	row := func(records, dead int64, state, last string, cells ...string) {
 		if counts {
 			if last != "" {
 				state += ": " + last
 			}
-			cells = append(cells, strconv.FormatInt(records, 10), fmt.Sprintf("%.0f", float64(records)/seconds), strconv.FormatInt(dead, 10), state)
+			cells = append(cells, strconv.FormatInt(records, 10), fmt.Sprintf("%.0f", v.rates[cells[1]].see(records)), strconv.FormatInt(dead, 10), state)
 		}
 		t.rows = append(t.rows, cells)
 	}
