@@ -109,18 +109,20 @@ func (v *view) fit(picture string) string {
 
 // picture is a table of what runs where, with counts.
 func (v *view) picture(counts bool) string {
-	t := table{head: []string{"", "NAME", "RUNS IN", "FROM → TO"}}
+	t := table{head: []string{"", "NAME"}}
 	if counts {
-		t.head = append(t.head, "RECORDS", "RATE/S", "DEAD LETTERS", "STATE")
+		t.head = append(t.head, "RECORDS", "RATE/S", "DEAD", "STATE")
 	}
-	row := func(records, dead int64, state, last string, cells ...string) {
+	t.head = append(t.head, "RUNS IN", "FROM → TO")
+	row := func(kind, name, where, way string, records, dead int64, state, last string) {
+		cells := []string{kind, name}
 		if counts {
 			if last != "" {
 				state += ": " + last
 			}
-			cells = append(cells, strconv.FormatInt(records, 10), fmt.Sprintf("%.0f", v.rates[cells[1]].see(records)), strconv.FormatInt(dead, 10), state)
+			cells = append(cells, strconv.FormatInt(records, 10), fmt.Sprintf("%.0f", v.rates[name].see(records)), strconv.FormatInt(dead, 10), state)
 		}
-		t.rows = append(t.rows, cells)
+		t.rows = append(t.rows, append(cells, where, way))
 	}
 	for _, kind := range []string{"source", "sink"} {
 		for _, s := range v.work.connect.Status() {
@@ -135,12 +137,12 @@ func (v *view) picture(counts bool) string {
 			if kind == "sink" {
 				way = strings.Join(s.Topics, " ") + " → " + s.Plugin
 			}
-			row(s.Records, s.DeadLetters, s.State, s.LastError, kind, s.Name, where, way)
+			row(kind, s.Name, where, way, s.Records, s.DeadLetters, s.State, s.LastError)
 		}
 		if kind == "source" {
 			for _, s := range v.work.streams.Status() {
-				row(s.In, s.DeadLetters, s.State, s.LastError, "pipeline", s.Name, fmt.Sprintf("leat, pid %d", os.Getpid()),
-					strings.Join(s.From, " ")+" → "+strings.Join(s.To, " "))
+				row("pipeline", s.Name, fmt.Sprintf("leat, pid %d", os.Getpid()), strings.Join(s.From, " ")+" → "+strings.Join(s.To, " "),
+					s.In, s.DeadLetters, s.State, s.LastError)
 			}
 		}
 	}
