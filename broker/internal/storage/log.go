@@ -213,7 +213,7 @@ func (l *Log) DurableOffset() (int64, error) {
 }
 
 // EpochEnd answers OffsetForLeaderEpoch: the largest epoch at or below the asked one that the log knows, and the offset
-// after its last record (KIP-101, KIP-279). -1, -1 where the log knows none.
+// after its last record (KIP-101, KIP-279). -1, -1 where the asked one is later than all.
 func (l *Log) EpochEnd(epoch int32) (int32, int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -230,10 +230,12 @@ func (l *Log) EpochEnd(epoch int32) (int32, int64, error) {
 	}
 	i := sort.Search(len(all), func(i int) bool { return all[i].epoch > epoch })
 	switch {
-	case i == 0:
-		return -1, -1, nil
+	case len(all) == 0 || i == len(all) && all[i-1].epoch < epoch:
+		return -1, -1, nil // later than anything known here
 	case i == len(all):
-		return all[i-1].epoch, l.end(), nil
+		return epoch, l.end(), nil
+	case i == 0:
+		return epoch, all[0].start, nil // before anything that is still there
 	default:
 		return all[i-1].epoch, all[i].start, nil
 	}

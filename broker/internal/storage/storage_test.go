@@ -462,3 +462,29 @@ func BenchmarkAppendDurable(b *testing.B) {
 		}
 	}
 }
+
+// TestEpochEnds follows Kafka's LeaderEpochFileCache.endOffsetFor, in memory and after reopening.
+func TestEpochEnds(t *testing.T) {
+	fs := vfs.NewMem()
+	d := openDir(t, fs)
+	l := d.OpenLog("t-0", LogConfig{SegmentBytes: 100})
+	for _, epoch := range []int32{2, 2, 5, 7} { // offsets 0 1 2 3
+		if _, err := l.Append(records(t, 1, "x"), epoch, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(l *Log) {
+		t.Helper()
+		for asked, want := range map[int32][2]int64{1: {1, 0}, 2: {2, 2}, 3: {2, 2}, 5: {5, 3}, 6: {5, 3}, 7: {7, 4}, 8: {-1, -1}} {
+			epoch, end, err := l.EpochEnd(asked)
+			if err != nil || int64(epoch) != want[0] || end != want[1] {
+				t.Errorf("epoch %d: %d ends at %d (%v), want %v", asked, epoch, end, err, want)
+			}
+		}
+	}
+	check(l)
+	if err := errors.Join(l.Close(), d.Close()); err != nil {
+		t.Fatal(err)
+	}
+	check(openDir(t, fs).OpenLog("t-0", LogConfig{}))
+}
