@@ -21,7 +21,7 @@ const checkTime = 15 * time.Second
 func checkConfig(ctx context.Context, cfg *Config, c planned, d *diag.List) {
 	ctx, cancel := context.WithTimeout(ctx, checkTime)
 	defer cancel()
-	p, err := host.Start(ctx, c.argv, cfg.stdout(), cfg.logger())
+	p, err := host.Start(ctx, c.argv, cfg.stdout(), cfg.logger(), c.Redact)
 	if err != nil {
 		d.Add(yaml.Problem(c.Node.Get("plugin"), "connector.plugin", c.Redact(err.Error()), ""))
 		return

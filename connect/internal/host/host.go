@@ -1,10 +1,9 @@
 package host
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -12,11 +11,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
+	"github.com/hashicorp/go-hclog"
 	plugin "github.com/hashicorp/go-plugin"
+	"github.com/hashicorp/go-plugin/runner"
 	"github.com/leatstream/leat/connect/sdk/proto"
 	"github.com/leatstream/leat/internal/diag"
 	"google.golang.org/grpc"
@@ -73,50 +72,61 @@ func (f *Finder) Find(name string) ([]string, error) {
 type Plugin struct {
 	proto.PluginClient
 	PID    int
+	proc   *process
 	client *plugin.Client
 	ping   func() error
 	parent *os.File
 	once   sync.Once
-	ended  atomic.Bool // by Kill: what go-plugin says of it is no news
 }
 
-// Start runs argv as a plugin. out is where it prints what a user asked it to print.
-func Start(ctx context.Context, argv []string, out *os.File, log *slog.Logger) (*Plugin, error) {
+// Start runs argv as a plugin. out is where it prints what a user asked it to print; redact takes secrets out of its log.
+func Start(ctx context.Context, argv []string, out *os.File, log *slog.Logger, redact func(string) string) (*Plugin, error) {
 	alive, parent, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = alive.Close() }()
-	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // the user named it; it is ended by Kill
-	cmd.Env = []string{"TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH"), proto.StdoutFDEnv + "=3", proto.ParentFDEnv + "=4"}
-	cmd.ExtraFiles = []*os.File{out, alive}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is leat's to hand on
-	p := &Plugin{parent: parent}
 	noise := &noise{}
+	p := &Plugin{parent: parent}
+	if p.proc, err = newProcess(command(argv, out, alive)); err != nil {
+		_ = parent.Close()
+		return nil, err
+	}
 	p.client = plugin.NewClient(&plugin.ClientConfig{
-		HandshakeConfig: proto.Handshake, Plugins: plugin.PluginSet{proto.DoorName: &proto.Door{}}, Cmd: cmd,
+		HandshakeConfig: proto.Handshake, Plugins: plugin.PluginSet{proto.DoorName: &proto.Door{}},
+		RunnerFunc: func(_ hclog.Logger, cmd *exec.Cmd, _ string) (runner.Runner, error) {
+			p.proc.cmd.Env = append(p.proc.cmd.Env, cmd.Env...)
+			return p.proc, nil
+		},
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC}, SkipHostEnv: true, StartTimeout: startTimeout,
-		Logger: newLog(log, &p.ended), Stderr: noise,
+		Logger: newLog(log, redact), Stderr: noise,
 		GRPCDialOptions: []grpc.DialOption{grpc.WithDefaultCallOptions(
 			grpc.MaxCallRecvMsgSize(proto.MaxMessage), grpc.MaxCallSendMsgSize(proto.MaxMessage))},
 	})
-	stop := context.AfterFunc(ctx, p.Kill)
+	stop := context.AfterFunc(ctx, func() { _ = p.proc.Kill(ctx) })
 	defer stop()
 	rpc, err := p.client.Client()
-	if cmd.Process != nil {
-		p.PID = cmd.Process.Pid
-	}
+	p.PID = p.proc.Pid()
 	if err != nil {
 		p.Kill()
-		return nil, startError(argv, err, noise.String())
+		return nil, startError(argv, err, redact(noise.String()))
 	}
 	raw, err := rpc.Dispense(proto.DoorName)
 	if err != nil {
 		p.Kill()
-		return nil, startError(argv, err, noise.String())
+		return nil, startError(argv, err, redact(noise.String()))
 	}
 	p.PluginClient, p.ping = raw.(proto.PluginClient), rpc.Ping
 	return p, nil
+}
+
+// command is a plugin's process before it is started: no input, and an environment without anything of ours.
+func command(argv []string, out, alive *os.File) *exec.Cmd {
+	cmd := exec.Command(argv[0], argv[1:]...) //nolint:gosec,noctx // the user named it; it is ended by Kill
+	cmd.Env = environ(proto.StdoutFDEnv+"=3", proto.ParentFDEnv+"=4")
+	cmd.ExtraFiles = []*os.File{out, alive}
+	cmd.SysProcAttr = attributes() // a group of its own: a Ctrl-C is leat's to hand on
+	return cmd
 }
 
 // startError says in one line what a plugin did instead of starting.
@@ -134,7 +144,7 @@ func startError(argv []string, err error, noise string) error {
 		msg = fmt.Sprintf("it is not a leat plugin: it printed %q instead of its handshake", strings.TrimSpace(line))
 	case strings.Contains(msg, "plugin exited before we could connect"):
 		msg = "it exited at once"
-	case strings.Contains(msg, "Incompatible API version"):
+	case strings.Contains(strings.ToLower(msg), "incompatible api version"):
 		msg = "it speaks another version of the plugin protocol"
 	default:
 		msg, _, _ = strings.Cut(msg, "\n")
@@ -180,13 +190,7 @@ func (p *Plugin) Hangs(ctx context.Context, every, patience time.Duration) error
 // Kill ends the process and all that it started.
 func (p *Plugin) Kill() {
 	p.once.Do(func() {
-		p.ended.Store(true)
-		if c := p.client.ReattachConfig(); c != nil && c.Pid > 0 {
-			p.PID = c.Pid
-		}
-		if p.PID > 0 {
-			_ = syscall.Kill(-p.PID, syscall.SIGKILL) // gone already: fine
-		}
+		_ = p.proc.Kill(context.Background())
 		p.client.Kill()
 		_ = p.parent.Close()
 	})
@@ -206,6 +210,9 @@ func (n *noise) Write(b []byte) (int, error) {
 	n.last = append(n.last, b...)
 	if len(n.last) > noiseMax {
 		n.last = slices.Clone(n.last[len(n.last)-noiseMax:])
+		if i := bytes.IndexByte(n.last, '\n'); i >= 0 && i < len(n.last)-1 {
+			n.last = n.last[i+1:] // whole lines
+		}
 	}
 	return len(b), nil
 }
@@ -215,6 +222,3 @@ func (n *noise) String() string {
 	defer n.mu.Unlock()
 	return string(n.last)
 }
-
-// Ended tells whether an error of a stream means that the process is gone.
-func Ended(err error) bool { return errors.Is(err, io.EOF) }

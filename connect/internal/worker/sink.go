@@ -66,7 +66,7 @@ func (t *Task) sink(stop, life context.Context, p *host.Plugin, epoch int64) err
 	}
 	var err error
 	if s.stream, err = p.Sink(life); err != nil {
-		return t.died(err)
+		return t.died(life, err)
 	}
 	go s.receive()
 	if s.producer, err = t.client.NewProducer(kafka.ProducerOptions{}); err != nil {
@@ -128,7 +128,7 @@ func (s *sinkRun) receive() {
 	for {
 		m, err := s.stream.Recv()
 		if err != nil {
-			s.fail(s.task.died(err))
+			s.fail(s.task.died(s.ctx, err))
 			return
 		}
 		if m.GetEpoch() != s.epoch {
@@ -167,7 +167,7 @@ func (s *sinkRun) fail(err error) {
 func (s *sinkRun) send(m *proto.SinkMessage) error {
 	m.Epoch = s.epoch
 	if err := s.stream.Send(m); err != nil {
-		return s.task.died(err)
+		return s.task.died(s.ctx, err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +82,7 @@ func (t *Task) source(stop, life context.Context, p *host.Plugin, epoch int64) e
 		return err
 	}
 	if s.stream, err = p.Source(life); err != nil {
-		return t.died(err)
+		return t.died(life, err)
 	}
 	if err := s.credit(creditBytes, creditBatches); err != nil {
 		return err
@@ -89,8 +90,15 @@ func (t *Task) source(stop, life context.Context, p *host.Plugin, epoch int64) e
 	return s.loop(stop, s.receive())
 }
 
+// closeTime is how long the end of a run waits for what is on its way.
+const closeTime = time.Second
+
+// close ends the writing. What is on its way is waited for: the next run counts what is there when it begins.
 func (s *sourceRun) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+	defer cancel()
 	for _, c := range s.claims {
+		_ = c.settle(ctx) // it was not acknowledged: the process will send it again
 		c.producer.Close()
 	}
 	s.producer.Close()
@@ -124,7 +132,7 @@ func (s *sourceRun) receive() <-chan received {
 func (s *sourceRun) send(m *proto.SourceControl) error {
 	m.Epoch = s.epoch
 	if err := s.stream.Send(m); err != nil {
-		return s.task.died(err)
+		return s.task.died(s.ctx, err)
 	}
 	return nil
 }
@@ -166,11 +174,11 @@ func (s *sourceRun) round(first received, in <-chan received) (drained bool, err
 	caughtUp, changed := false, false
 	var batches []*proto.SourceBatch
 	var released []string
-	for r, more := first, true; more; {
+	var end error // of the process: what it has sent before counts
+	for r, more := first, true; more && end == nil; {
 		if r.err != nil {
-			return false, s.task.died(r.err)
-		}
-		if r.msg.GetEpoch() == s.epoch {
+			end = s.task.died(s.ctx, r.err)
+		} else if r.msg.GetEpoch() == s.epoch {
 			switch body := r.msg.GetBody().(type) {
 			case *proto.SourceMessage_Batch:
 				if err := s.take(body.Batch); err != nil {
@@ -185,7 +193,7 @@ func (s *sourceRun) round(first received, in <-chan received) (drained bool, err
 			case *proto.SourceMessage_Drained:
 				drained = true
 			case *proto.SourceMessage_Failure:
-				return false, failure(body.Failure)
+				end = failure(body.Failure)
 			}
 		}
 		select {
@@ -194,8 +202,8 @@ func (s *sourceRun) round(first received, in <-chan received) (drained bool, err
 			more = false
 		}
 	}
-	if err := s.settle(batches, released); err != nil {
-		return false, err
+	if err := s.settle(batches, released); err != nil || end != nil {
+		return false, cmp.Or(end, err)
 	}
 	if changed {
 		s.task.update(func(st *Status) { st.Drained = caughtUp })

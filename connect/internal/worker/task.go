@@ -33,12 +33,18 @@ const (
 const (
 	pingEvery    = 2 * time.Second
 	pingPatience = 10 * time.Second
-	healthy      = 30 * time.Second // running so long, the next restart is at once again
+	healthy      = 10 * time.Second // running so long, the next restart is at once again
 	backoffFirst = 500 * time.Millisecond
 	backoffMax   = 30 * time.Second
 	drainTime    = 1500 * time.Millisecond
-	ackPatience  = 60 * time.Second // for a sink to answer for what it was given
+	killTime     = 1800 * time.Millisecond // after the end was asked for
+	openPatience = 60 * time.Second        // for a process to take its task
+	ackPatience  = 60 * time.Second        // for a sink to answer for what it was given
 )
+
+var errOpen = fmt.Errorf("the plugin hangs: it did not open within %s", openPatience)
+
+var errLate = errors.New("the plugin did not end in time")
 
 // Status is a task as people see it.
 type Status struct {
@@ -50,7 +56,7 @@ type Status struct {
 	Restarts    int
 	Lag         int64
 	Drained     bool
-	LastError   string
+	LastError   string // the last there was; it may be over
 }
 
 // Task runs one connector.
@@ -150,7 +156,7 @@ func (t *Task) pause(attempt int, err error) time.Duration {
 // session is one life of the process.
 func (t *Task) session(ctx context.Context) error {
 	t.update(func(s *Status) { s.State = Starting })
-	p, err := host.Start(ctx, t.argv, t.out, t.log)
+	p, err := host.Start(ctx, t.argv, t.out, t.log, t.Spec.Redact)
 	if err != nil {
 		return err
 	}
@@ -162,6 +168,15 @@ func (t *Task) session(ctx context.Context) error {
 	t.mu.Unlock()
 	life, end := context.WithCancelCause(context.WithoutCancel(ctx)) // the process is drained after ctx ended
 	defer end(nil)
+	late := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(killTime):
+			end(errLate)
+			p.Kill()
+		case <-life.Done():
+		}
+	})
+	defer func() { late() }()
 	go func() {
 		if err := p.Hangs(life, pingEvery, pingPatience); err != nil {
 			end(err)
@@ -190,9 +205,11 @@ func (t *Task) role() proto.Role {
 }
 
 func (t *Task) validate(ctx context.Context, p *host.Plugin) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, openPatience, errOpen)
+	defer cancel()
 	resp, err := p.Validate(ctx, &proto.ConfigRequest{Role: t.role(), Config: t.Spec.Config})
 	if err != nil {
-		return t.died(err)
+		return t.died(ctx, err)
 	}
 	for _, problem := range resp.GetProblems() {
 		return fatal{fmt.Errorf("config %s: %s (%s)", problem.GetPath(), problem.GetMessage(), problem.GetHint())}
@@ -202,19 +219,24 @@ func (t *Task) validate(ctx context.Context, p *host.Plugin) error {
 
 // open hands the task to the process.
 func (t *Task) open(ctx context.Context, p *host.Plugin, epoch int64, positions []*proto.Position) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, openPatience, errOpen)
+	defer cancel()
 	resp, err := p.Open(ctx, &proto.OpenRequest{Role: t.role(), Connector: t.Spec.Name, Epoch: epoch, Config: t.Spec.Config, Positions: positions})
 	if err != nil {
-		return t.died(err)
+		return t.died(ctx, err)
 	}
 	if f := resp.GetFailure(); f != nil {
 		return failure(f)
 	}
-	t.update(func(s *Status) { s.State, s.LastError = Running, "" })
+	t.update(func(s *Status) { s.State = Running })
 	return nil
 }
 
 // died words the end of a process, or of the stream to it.
-func (t *Task) died(err error) error {
+func (t *Task) died(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause // we have ended it ourselves
+	}
 	return fmt.Errorf("plugin %s ended unexpectedly: %w", t.Spec.Plugin, err)
 }
 

@@ -1,0 +1,181 @@
+package connect
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/leatstream/leat/internal/batch"
+)
+
+const tails = 97
+
+// flights is a CSV of rows from…to-1.
+func flights(from, to int) string {
+	var b strings.Builder
+	b.WriteString("tailnum,n\n")
+	for n := from; n < to; n++ {
+		fmt.Fprintf(&b, "N%d,%d\n", n%tails, n)
+	}
+	return b.String()
+}
+
+func quickstart(w *world, follow bool) string {
+	return fmt.Sprintf(`source: flights
+plugin: file
+config: {path: "${dir}/in-*.csv", follow: %t}
+to: {topic: flights, key: value.tailnum}
+---
+sink: archive
+plugin: file
+config: {path: "%s"}
+from: flights
+`, follow, filepath.Join(w.dir, "out.jsonl"))
+}
+
+// checkTopic demands that each row is in the topic once, the rows of a key in one partition and in order.
+func checkTopic(w *world, rows int) {
+	w.t.Helper()
+	seen, last, home := make([]int, rows), map[string]int{}, map[string]int32{}
+	w.records("flights", func(p int32, r *batch.Record) {
+		v := parseValue(w.t, r.Value)
+		if string(r.Key) != v.Tailnum {
+			w.t.Fatalf("key %q of %+v", r.Key, v)
+		}
+		if at, ok := home[v.Tailnum]; ok && at != p {
+			w.t.Fatalf("%s in partitions %d and %d", v.Tailnum, at, p)
+		}
+		if v.N <= last[v.Tailnum] && seen[v.N] == 0 && v.N >= tails {
+			w.t.Errorf("%s: %d after %d", v.Tailnum, v.N, last[v.Tailnum])
+		}
+		home[v.Tailnum], last[v.Tailnum] = p, v.N
+		seen[v.N]++
+	})
+	exact(w, "topic", seen)
+}
+
+// checkFile demands the same of the sink's file.
+func checkFile(w *world, rows int) {
+	w.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(w.dir, "out.jsonl"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	seen, last := make([]int, rows), map[string]int{}
+	for line := range bytes.Lines(raw) {
+		v := parseValue(w.t, line)
+		if v.N < last[v.Tailnum] {
+			w.t.Errorf("%s: %d after %d", v.Tailnum, v.N, last[v.Tailnum])
+		}
+		last[v.Tailnum] = v.N
+		seen[v.N]++
+	}
+	exact(w, "file", seen)
+}
+
+func exact(w *world, where string, seen []int) {
+	w.t.Helper()
+	lost, twice := 0, 0
+	for _, n := range seen {
+		if n == 0 {
+			lost++
+		}
+		if n > 1 {
+			twice++
+		}
+	}
+	if lost+twice > 0 {
+		w.t.Errorf("%s: of %d rows, %d are missing and %d are there more than once", where, len(seen), lost, twice)
+	}
+}
+
+func TestRoundTripFromFileToFile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.topic("flights", 3)
+	const rows = 20_000
+	w.write("in-1.csv", flights(0, rows))
+	r := w.start(quickstart(w, true))
+	r.wait("flights", "source drained", drained)
+	s := r.wait("archive", "sink drained", func(s Status) bool { return s.Drained && s.Records == rows })
+	if s.Lag != 0 || s.State != "running" || s.PID == 0 {
+		t.Errorf("status %+v", s)
+	}
+	checkTopic(w, rows)
+	checkFile(w, rows)
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range r.Status() {
+		if s.State != "stopped" || s.PID != 0 {
+			t.Errorf("after the stop: %+v", s)
+		}
+	}
+}
+
+// A stop in the middle and another runtime: it goes on where the first ended.
+func TestStopsInTheMiddleAreExact(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.topic("flights", 3)
+	const rows = 60_000
+	w.write("in-1.csv", flights(0, rows))
+	for stop := int64(1); stop <= 3; stop++ {
+		r := w.start(quickstart(w, true))
+		w.until("some records", func() bool { return w.count("flights") > rows/5*stop }, func() any { return r.Status() })
+		if err := r.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := w.start(quickstart(w, true))
+	r.wait("flights", "source drained", drained)
+	w.until("all in the file", func() bool { return lines(w) >= rows }, func() any { return r.Status() })
+	_ = r.stop()
+	checkTopic(w, rows)
+	checkFile(w, rows)
+}
+
+func lines(w *world) int {
+	raw, _ := os.ReadFile(filepath.Join(w.dir, "out.jsonl")) // not there yet: none
+	return bytes.Count(raw, []byte("\n"))
+}
+
+func TestKilledPluginsAreBackAtOnceAndExact(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.topic("flights", 3)
+	const rows, kills = 60_000, 4
+	step := rows / (kills + 1)
+	r := w.start(quickstart(w, true))
+	for i := range kills + 1 {
+		w.write(fmt.Sprintf("in-%d.csv", i), flights(i*step, (i+1)*step))
+		if i == kills {
+			break
+		}
+		want := int64(i*step + rand.IntN(step))
+		w.until("some records", func() bool { return w.count("flights") >= want }, func() any { return r.Status() })
+		for _, name := range []string{"flights", "archive"} {
+			old := r.wait(name, "running", func(s Status) bool { return s.PID != 0 && s.State == "running" })
+			if err := syscall.Kill(old.PID, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			begin := time.Now()
+			r.wait(name, "running again", func(s Status) bool { return s.State == "running" && s.PID != old.PID && s.PID != 0 })
+			if took := time.Since(begin); i == 0 && took > time.Second {
+				t.Errorf("%s was back after %s", name, took)
+			}
+		}
+	}
+	w.until("all in the file", func() bool { return lines(w) >= rows }, func() any { return r.Status() })
+	r.wait("flights", "source drained", drained)
+	r.wait("archive", "sink drained", drained)
+	_ = r.stop()
+	checkTopic(w, rows)
+	checkFile(w, rows)
+}
