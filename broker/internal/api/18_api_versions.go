@@ -10,13 +10,21 @@ import (
 const keyAPIVersions = 18
 
 // init and not a variable: the handler reads the table that it is in.
-func init() { handle(0, 4, (*API).apiVersions) }
+func init() { handle(0, 5, (*API).apiVersions) }
 
 var clientSoftware = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?$`) // KIP-511
 
 func (a *API) apiVersions(c *Call, req *kmsg.ApiVersionsRequest, resp *kmsg.ApiVersionsResponse) error {
 	if c.Version >= 3 && (!clientSoftware.MatchString(req.ClientSoftwareName) || !clientSoftware.MatchString(req.ClientSoftwareVersion)) {
 		return kerr.InvalidRequest
+	}
+	if c.Version >= 5 { // the client says whom it believes to reach (KIP-1242)
+		switch known := req.NodeID != -1; {
+		case known != (req.ClusterID != nil):
+			return kerr.InvalidRequest
+		case known && (req.NodeID != a.NodeID || *req.ClusterID != a.Meta.Image().ClusterID()):
+			return kerr.RebootstrapRequired
+		}
 	}
 	resp.ApiKeys = advertised()
 	return nil
