@@ -28,7 +28,6 @@ func TestAClientThatMeantAnotherBrokerIsToldSo(t *testing.T) {
 		{&other, md.Controller, kerr.RebootstrapRequired},
 		{&own, md.Controller + 1, kerr.RebootstrapRequired},
 		{&own, -1, kerr.InvalidRequest},
-		{nil, md.Controller, kerr.InvalidRequest},
 	} {
 		req := kmsg.NewPtrApiVersionsRequest()
 		req.ClientSoftwareName, req.ClientSoftwareVersion, req.ClusterID, req.NodeID = "test", "1", c.cluster, c.node
