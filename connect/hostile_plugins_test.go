@@ -15,9 +15,9 @@ import (
 // hostile are plugins that do what no plugin should.
 var hostile = map[string]func(){
 	"crash":   func() { fmt.Fprintln(os.Stderr, "segmentation fault, so to say"); os.Exit(3) },
-	"rubbish": func() { fmt.Println("Welcome to my plugin!"); wait() },
+	"rubbish": func() { fmt.Fprintln(os.Stdout, "Welcome to my plugin!"); wait() },
 	"mute":    wait,
-	"future":  func() { fmt.Println("1|99|unix|/nowhere|grpc"); wait() },
+	"future":  func() { fmt.Fprintln(os.Stdout, "1|99|unix|/nowhere|grpc"); wait() },
 	"broken": func() {
 		serveDoor(&door{frame: []byte("this is not a record batch, whatever its length may be: it has no magic byte and no checksum")})
 	},

@@ -52,7 +52,8 @@ type sinkRun struct {
 	seq     map[partition]uint64
 	barrier uint64
 	next    map[partition]int64 // behind what was acknowledged
-	high    map[partition]int64
+
+	assigned bool // at least once
 }
 
 // sink runs until stop ends (and then drains), or something breaks.
@@ -60,7 +61,7 @@ func (t *Task) sink(stop, life context.Context, p *host.Plugin, epoch int64) err
 	if err := t.inputs(stop); err != nil {
 		return err
 	}
-	s := &sinkRun{task: t, epoch: epoch, ctx: life, in: make(chan *proto.SinkControl, answersMax), broke: make(chan struct{}), credited: make(chan struct{}, 1), seq: map[partition]uint64{}, next: map[partition]int64{}, high: map[partition]int64{}}
+	s := &sinkRun{task: t, epoch: epoch, ctx: life, in: make(chan *proto.SinkControl, answersMax), broke: make(chan struct{}), credited: make(chan struct{}, 1), seq: map[partition]uint64{}, next: map[partition]int64{}}
 	if err := t.open(life, p, epoch, nil); err != nil {
 		return err
 	}
@@ -150,6 +151,7 @@ func (s *sinkRun) receive() {
 			select {
 			case s.in <- m:
 			case <-s.ctx.Done():
+				s.fail(context.Cause(s.ctx))
 				return
 			}
 		}
@@ -194,15 +196,20 @@ func (s *sinkRun) loop(stop context.Context) error {
 			}
 		}
 	}()
-	s.idle(true)
+	look := time.NewTicker(lagEvery)
+	defer look.Stop()
 	for {
 		select {
 		case got := <-polled:
-			s.idle(false)
+			s.task.update(func(st *Status) { st.Drained = false })
 			if err := s.handle(got); err != nil {
 				return err
 			}
-			s.idle(s.lag() == 0)
+			if len(polled) == 0 {
+				s.look()
+			}
+		case <-look.C:
+			s.look()
 		case <-s.broke:
 			return s.err
 		case err := <-failed:
@@ -214,15 +221,29 @@ func (s *sinkRun) loop(stop context.Context) error {
 	}
 }
 
-func (s *sinkRun) idle(yes bool) {
-	s.task.update(func(st *Status) { st.Drained = yes; st.Lag = s.lag() })
-}
+// lagEvery is how often the log's ends are asked for.
+const lagEvery = 500 * time.Millisecond
 
-func (s *sinkRun) lag() (n int64) {
-	for p, high := range s.high {
-		n += max(high-s.next[p], 0)
+// look tells people how far the sink is behind the log.
+func (s *sinkRun) look() {
+	ends := map[string][]int64{}
+	for _, topic := range s.task.Spec.From {
+		e, err := s.task.client.EndOffsets(s.ctx, topic)
+		if err != nil {
+			return // the next look may be luckier; until then nothing new is said
+		}
+		ends[topic] = e
 	}
-	return n
+	s.round.Lock()
+	var lag int64
+	for p, next := range s.next {
+		if e := ends[p.topic]; int(p.index) < len(e) {
+			lag += max(e[p.index]-next, 0)
+		}
+	}
+	idle := s.assigned && lag == 0
+	s.round.Unlock()
+	s.task.update(func(st *Status) { st.Lag, st.Drained = lag, idle })
 }
 
 // await looks at answers until one is what is waited for.
@@ -298,7 +319,8 @@ func (s *sinkRun) assign(next map[string]map[int32]int64) error {
 			}
 			s.next[p] = next[p.topic][p.index]
 		}
-		return missing <= 0, nil
+		s.assigned = missing <= 0
+		return s.assigned, nil
 	})
 }
 
@@ -312,7 +334,6 @@ func (s *sinkRun) revoke(parts map[string][]int32, lost bool) {
 			p := partition{topic, index}
 			m.Partitions = append(m.Partitions, p.proto())
 			delete(s.next, p)
-			delete(s.high, p)
 		}
 	}
 	if lost || s.ctx.Err() != nil || s.send(&proto.SinkMessage{Body: &proto.SinkMessage_Revoke{Revoke: m}}) != nil {
@@ -342,7 +363,6 @@ func (s *sinkRun) handle(got []kafka.Fetched) error {
 				return err
 			}
 		}
-		s.high[p] = f.HighWatermark
 		if err := s.give(p, f, false); err != nil {
 			return err
 		}
@@ -392,6 +412,10 @@ func (s *sinkRun) finish(open map[partition]*kafka.Fetched) error {
 			f := open[p]
 			if ack == nil || f == nil {
 				return false, nil
+			}
+			if ack.GetNextOffset() < s.next[p] || ack.GetNextOffset() > f.Next {
+				return false, fmt.Errorf("plugin %s broke the protocol: it acknowledged %s partition %d up to %d, having been given %d to %d",
+					s.task.Spec.Plugin, p.topic, p.index, ack.GetNextOffset(), s.next[p], f.Next)
 			}
 			s.task.records.Add(max(ack.GetNextOffset()-s.next[p], 0))
 			s.next[p] = ack.GetNextOffset()
@@ -520,7 +544,16 @@ func (l *letters) wait(s *sinkRun) error {
 	if err := s.letters.Flush(s.ctx); err != nil {
 		return err
 	}
-	l.open.Wait()
+	done := make(chan struct{})
+	go func() { // ends at the latest when the producer is closed
+		l.open.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-s.ctx.Done():
+		return context.Cause(s.ctx)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.failed

@@ -158,6 +158,8 @@ func (s *sourceRun) loop(stop context.Context, in <-chan received) error {
 			continue
 		case <-deadline:
 			return nil
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
 		}
 		drained, err := s.round(first, in)
 		if err != nil {
