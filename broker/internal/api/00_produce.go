@@ -113,7 +113,7 @@ func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
 			p.done(at, replica.Result{}, refuse)
 			continue
 		}
-		part, err := a.partition(t.name, t.id, at.index)
+		part, err := a.produceTo(c, t.name, t.id, at.index)
 		if err != nil {
 			p.done(at, replica.Result{}, err)
 			continue
@@ -121,6 +121,17 @@ func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
 		part.Append(w.records, acks, now, func(res replica.Result, err error) { p.done(at, res, err) })
 	}
 	p.done(nil, replica.Result{}, nil)
+}
+
+// adminClient is the client id that Kafka's broker lets write to internal topics.
+const adminClient = "__admin_client"
+
+// produceTo is partition for a client that writes: internal topics are the broker's own.
+func (a *API) produceTo(c *Call, name string, id meta.TopicID, index int32) (*replica.Partition, error) {
+	if t := topicOf(a.Meta.Image(), name, id); t != nil && t.Internal && c.ClientID != adminClient {
+		return nil, fmt.Errorf("%w: cannot append to internal topic %s", kerr.InvalidTopicException, t.Name)
+	}
+	return a.partition(name, id, index)
 }
 
 // partition finds a partition that this broker leads, by name or, where the name is empty, by id.

@@ -49,7 +49,12 @@ func (s *shard) load() error {
 			if h.Size() > len(raw) {
 				break
 			}
-			if err := batch.Walk(raw, batch.Limits{}, &scratch, func(r *batch.Record) error { return s.replay(metadata, r) }); err != nil {
+			if err := batch.Walk(raw, batch.Limits{}, &scratch, func(r *batch.Record) error {
+				if err := s.replay(metadata, r); err != nil { // one record is not worth all groups of the partition
+					s.groupsOf.cfg.Log.Error("a record of the offsets topic cannot be read and is passed over", "offset", h.BaseOffset+int64(r.OffsetDelta), "error", err)
+				}
+				return nil
+			}); err != nil {
 				return fmt.Errorf("%s at offset %d: %w", OffsetsTopic, h.BaseOffset, err)
 			}
 			offset, raw = h.LastOffset()+1, raw[h.Size():]

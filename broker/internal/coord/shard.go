@@ -34,6 +34,9 @@ type managed struct {
 	timer   *time.Timer
 	armed   time.Time
 	stopped bool
+
+	persisting int            // records of the group that are not durable yet
+	late       []group.Answer // answers that build on them
 }
 
 // partition is one that offsets are committed for.
@@ -69,11 +72,32 @@ func (s *shard) apply(m *managed, e group.Effects) {
 		records = append(records, groupRecord(m.Group, s.groupsOf.cfg.Clock()))
 	}
 	if len(records) == 0 {
+		now := e.Answers
+		if m.persisting > 0 { // an assignment leaves with the record that says so, not before
+			now = nil
+			for _, a := range e.Answers {
+				if a.Sync != nil {
+					m.late = append(m.late, a)
+				} else {
+					now = append(now, a)
+				}
+			}
+		}
 		s.mu.Unlock()
-		deliver(e.Answers, nil)
+		deliver(now, nil)
 		return
 	}
-	s.writeLocked(records, func(err error) { deliver(e.Answers, err) })
+	m.persisting++
+	s.writeLocked(records, func(err error) {
+		deliver(e.Answers, err)
+		s.mu.Lock()
+		var late []group.Answer
+		if m.persisting--; m.persisting == 0 {
+			late, m.late = m.late, nil
+		}
+		s.mu.Unlock()
+		deliver(late, err)
+	})
 }
 
 func deliver(answers []group.Answer, err error) {

@@ -65,6 +65,7 @@ type Group struct {
 	order    []string             // member ids as they came
 	initial  bool                 // the rebalance that is prepared is a new group's first
 	deadline time.Time            // of the rebalance that is prepared or completed
+	latest   time.Time            // until when newcomers can put off a new group's first generation
 	newID    func() string
 }
 
@@ -98,7 +99,7 @@ type Joined struct {
 	Protocol       string
 	Leader         string
 	SkipAssignment bool
-	Members        []*Member // for the leader
+	Members        []*Member // for the leader; copies, because the answer is read when the group has moved on
 }
 
 // Synced answers a sync.

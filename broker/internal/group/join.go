@@ -104,7 +104,7 @@ func (g *Group) add(now time.Time, id string, j Join, e *Effects) {
 		return
 	}
 	if g.initial { // a new group waits a little for each newcomer, but not longer than anybody's patience
-		g.deadline = minTime(now.Add(g.cfg.InitialDelay), g.deadline.Add(g.maxRebalance()))
+		g.deadline = minTime(now.Add(g.cfg.InitialDelay), g.latest)
 	}
 	g.tryComplete(now, e)
 }
@@ -147,7 +147,7 @@ func (g *Group) replace(now time.Time, j Join, e *Effects) {
 	e.fail(old.sync, kerr.FencedInstanceID)
 	oldLeader, leads := g.Leader, g.Leader == old.ID
 	m := &Member{ID: g.makeID(j.ClientID, j.Instance), Instance: j.Instance, Assignment: old.Assignment}
-	before := old.Protocols
+	before := g.Metadata(old)
 	at := slices.Index(g.order, old.ID)
 	g.forget(old)
 	m.update(now, j)
@@ -156,7 +156,8 @@ func (g *Group) replace(now time.Time, j Join, e *Effects) {
 	if leads {
 		g.Leader = m.ID
 	}
-	if g.State == Stable && sameProtocols(before, j.Protocols) {
+	// A load knows the chosen protocol only, so that is what is compared.
+	if g.State == Stable && g.vote() == g.Protocol && bytes.Equal(before, g.Metadata(m)) {
 		a := g.joined(m, j.Token)
 		if leads && !j.CanSkip { // it would assign anew if it knew that it leads
 			a.Join.Leader, a.Join.Members = oldLeader, nil
@@ -188,6 +189,7 @@ func (g *Group) prepare(now time.Time, e *Effects) {
 	g.State = PreparingRebalance
 	g.deadline = now.Add(g.maxRebalance())
 	if g.initial {
+		g.latest = now.Add(max(g.maxRebalance(), g.cfg.InitialDelay))
 		g.deadline = now.Add(g.cfg.InitialDelay)
 	}
 	g.tryComplete(now, e)
@@ -208,6 +210,9 @@ func (g *Group) tryComplete(now time.Time, e *Effects) {
 	}
 }
 
+// patience is the shortest wait for silent static members: a client may have said that it has none.
+const patience = time.Second
+
 // complete begins a generation with those who joined. Static members may be late: their session decides.
 func (g *Group) complete(now time.Time, e *Effects) {
 	g.initial = false
@@ -218,7 +223,7 @@ func (g *Group) complete(now time.Time, e *Effects) {
 	}
 	joined := slices.DeleteFunc(g.Ordered(), func(m *Member) bool { return m.join == nil })
 	if len(joined) == 0 && len(g.Members) > 0 { // only silent static members: wait on
-		g.deadline = now.Add(g.maxRebalance())
+		g.deadline = now.Add(max(g.maxRebalance(), patience))
 		return
 	}
 	g.Generation++
@@ -244,7 +249,10 @@ func (g *Group) complete(now time.Time, e *Effects) {
 func (g *Group) joined(m *Member, token any) Answer {
 	j := &Joined{MemberID: m.ID, Generation: g.Generation, ProtocolType: g.ProtocolType, Protocol: g.Protocol, Leader: g.Leader}
 	if m.ID == g.Leader {
-		j.Members = g.Ordered()
+		for _, m := range g.Ordered() {
+			c := *m
+			j.Members = append(j.Members, &c)
+		}
 	}
 	return Answer{Token: token, Join: j}
 }
