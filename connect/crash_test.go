@@ -34,8 +34,8 @@ func TestKilledRuntimeIsExact(t *testing.T) {
 	w.until("all in the file", func() bool { return lines(w) >= rows }, func() any { return kills })
 	p.kill()
 	t.Logf("killed %d times", kills)
-	checkTopic(w, rows)
-	checkFile(w, rows)
+	checkTopic(w, rows, rows)
+	checkFile(w, rows, rows)
 }
 
 type program struct {

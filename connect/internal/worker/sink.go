@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -205,8 +206,8 @@ func (s *sinkRun) loop(stop context.Context) error {
 			if err := s.handle(got); err != nil {
 				return err
 			}
-			if len(polled) == 0 {
-				s.look()
+			if !slices.ContainsFunc(got, func(f kafka.Fetched) bool { return f.Next < f.HighWatermark }) {
+				s.look() // the end, it seems
 			}
 		case <-look.C:
 			s.look()
