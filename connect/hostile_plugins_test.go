@@ -65,7 +65,7 @@ func (d *door) Source(s grpc.BidiStreamingServer[proto.SourceControl, proto.Sour
 		if !first {
 			continue
 		}
-		if err := s.Send(&proto.SourceMessage{Epoch: d.epoch, Body: &proto.SourceMessage_Batch{Batch: &proto.SourceBatch{Seq: 1, Claim: "c", Count: 1, Frame: d.frame}}}); err != nil {
+		if err := s.Send(&proto.SourceMessage{Epoch: d.epoch, Body: &proto.SourceMessage_Batch{Batch: &proto.SourceBatch{Seq: 1, Claim: "c", Count: uint32(min(len(d.frame), 1)), Frame: d.frame}}}); err != nil {
 			return err
 		}
 		if d.seq > 0 {

@@ -100,15 +100,21 @@ func (t *Task) sink(stop, life context.Context, p *host.Plugin, epoch int64) err
 // inputs waits until the topics are there: whoever writes them may be about to make them.
 func (t *Task) inputs(ctx context.Context) error {
 	for _, topic := range t.Spec.From {
+		waiting := "waiting for topic " + topic
 		for {
 			_, err := t.client.Partitions(ctx, topic)
 			if err == nil {
+				t.update(func(s *Status) {
+					if s.LastError == waiting {
+						s.LastError = ""
+					}
+				})
 				break
 			}
 			if !errors.Is(err, kerr.UnknownTopicOrPartition) {
 				return fmt.Errorf("input: %w", err)
 			}
-			t.update(func(s *Status) { s.LastError = "waiting for topic " + topic })
+			t.update(func(s *Status) { s.LastError = waiting })
 			select {
 			case <-time.After(topicEvery):
 			case <-ctx.Done():
@@ -147,7 +153,7 @@ func (s *sinkRun) receive() {
 			default:
 			}
 		case *proto.SinkControl_Failure:
-			s.fail(failure(body.Failure))
+			s.fail(s.task.failure(body.Failure))
 		default:
 			select {
 			case s.in <- m:
@@ -414,11 +420,10 @@ func (s *sinkRun) finish(open map[partition]*kafka.Fetched) error {
 			if ack == nil || f == nil {
 				return false, nil
 			}
-			if ack.GetNextOffset() < s.next[p] || ack.GetNextOffset() > f.Next {
-				return false, fmt.Errorf("plugin %s broke the protocol: it acknowledged %s partition %d up to %d, having been given %d to %d",
-					s.task.Spec.Plugin, p.topic, p.index, ack.GetNextOffset(), s.next[p], f.Next)
+			if err := s.checkAck(f, s.next[p], ack); err != nil {
+				return false, err
 			}
-			s.task.records.Add(max(ack.GetNextOffset()-s.next[p], 0))
+			s.task.records.Add(ack.GetNextOffset() - s.next[p])
 			s.next[p] = ack.GetNextOffset()
 			for _, v := range ack.GetVerdicts() {
 				retry, err := s.judge(p, f, v, letters)
@@ -462,6 +467,25 @@ func (s *sinkRun) finish(open map[partition]*kafka.Fetched) error {
 	return nil
 }
 
+// checkAck holds an ack to what was given: beyond that, records would be passed over that nobody has seen.
+func (s *sinkRun) checkAck(f *kafka.Fetched, from int64, ack *proto.SinkAck) error {
+	next := ack.GetNextOffset()
+	if next < from || next > f.Next {
+		return s.task.broke("it acknowledged %s partition %d up to %d, having been given %d to %d", f.Topic, f.Partition, next, from, f.Next)
+	}
+	for _, v := range ack.GetVerdicts() {
+		at := v.GetOffset()
+		ok := at >= from && at < next
+		if c := v.GetClass(); c == proto.Class_CLASS_TRANSIENT || c == proto.Class_CLASS_FATAL {
+			ok = at == next && at < f.Next
+		}
+		if !ok {
+			return s.task.broke("a verdict on offset %d of %s partition %d, in an ack from %d to %d", at, f.Topic, f.Partition, from, next)
+		}
+	}
+	return nil
+}
+
 // repeat sends again what was refused for now.
 func (s *sinkRun) repeat(again []partition, open map[partition]*kafka.Fetched, wait time.Duration) error {
 	select {
@@ -482,7 +506,7 @@ func (s *sinkRun) repeat(again []partition, open map[partition]*kafka.Fetched, w
 
 // judge does what a verdict asks for. retry: the claim is to be sent again.
 func (s *sinkRun) judge(p partition, f *kafka.Fetched, v *proto.Verdict, l *letters) (retry bool, err error) {
-	text := fmt.Sprintf("%s partition %d offset %d: %s", p.topic, p.index, v.GetOffset(), v.GetMessage())
+	text := fmt.Sprintf("plugin %s: %s partition %d offset %d: %s", s.task.Spec.Plugin, p.topic, p.index, v.GetOffset(), v.GetMessage())
 	switch v.GetClass() {
 	case proto.Class_CLASS_TRANSIENT:
 		s.task.update(func(st *Status) { st.LastError = s.task.Spec.Redact(text) })
@@ -509,10 +533,12 @@ func (s *sinkRun) bury(p partition, f *kafka.Fetched, v *proto.Verdict, l *lette
 		return err
 	}
 	var scratch batch.Scratch
-	return f.Each(&scratch, func(h batch.Header, r *batch.Record) error {
+	found := false
+	err := f.Each(&scratch, func(h batch.Header, r *batch.Record) error {
 		if h.BaseOffset+int64(r.OffsetDelta) != v.GetOffset() {
 			return nil
 		}
+		found = true
 		s.task.dead.Add(1)
 		headers := append(append([]batch.HeaderKV(nil), r.Headers...), s.task.errorHeaders(v.GetCode(), v.GetMessage(),
 			batch.HeaderKV{Key: "__connect.errors.topic", Value: []byte(p.topic)},
@@ -522,6 +548,10 @@ func (s *sinkRun) bury(p partition, f *kafka.Fetched, v *proto.Verdict, l *lette
 		l.open.Add(1)
 		return s.letters.Add(s.ctx, topic, 0, h.BaseTimestamp+r.TimestampDelta, r.Key, r.Value, headers, l.done)
 	})
+	if err == nil && !found {
+		err = s.task.broke("a verdict on offset %d of %s partition %d, where there is no record", v.GetOffset(), p.topic, p.index)
+	}
+	return err
 }
 
 // letters are dead letters on their way.

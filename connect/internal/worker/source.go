@@ -35,6 +35,7 @@ type sourceRun struct {
 	partitions int32
 	stored     map[string]position
 	claims     map[string]*claim
+	released   map[string]uint64 // what must come next, if such a claim is taken up again
 	ctx        context.Context
 }
 
@@ -56,7 +57,7 @@ type claim struct {
 
 // source runs until stop ends (and then drains), or something breaks.
 func (t *Task) source(stop, life context.Context, p *host.Plugin, epoch int64) error {
-	s := &sourceRun{task: t, epoch: epoch, claims: map[string]*claim{}, ctx: life}
+	s := &sourceRun{task: t, epoch: epoch, claims: map[string]*claim{}, released: map[string]uint64{}, ctx: life}
 	if err := t.client.EnsureTopic(life, t.Spec.To, -1, nil); err != nil {
 		return err
 	}
@@ -195,7 +196,7 @@ func (s *sourceRun) round(first received, in <-chan received) (drained bool, err
 			case *proto.SourceMessage_Drained:
 				drained = true
 			case *proto.SourceMessage_Failure:
-				end = failure(body.Failure)
+				end = s.task.failure(body.Failure)
 			}
 		}
 		select {
@@ -235,6 +236,7 @@ func (s *sourceRun) settle(batches []*proto.SourceBatch, released []string) erro
 		if c := s.claims[name]; c != nil {
 			c.producer.Close()
 			delete(s.claims, name)
+			s.released[name] = c.next
 		}
 		delete(s.stored, name)
 	}
@@ -260,6 +262,12 @@ func (s *sourceRun) settle(batches []*proto.SourceBatch, released []string) erro
 
 // take checks a batch and sends its records on their way.
 func (s *sourceRun) take(b *proto.SourceBatch) error {
+	switch n := len(b.GetRecords()); {
+	case n > 0 && len(b.GetFrame()) > 0:
+		return s.task.broke("a batch has both a frame and %d records", n)
+	case len(b.GetFrame()) == 0 && n != int(b.GetCount()):
+		return s.task.broke("%d records announced, %d sent", b.GetCount(), n)
+	}
 	c, err := s.claim(b)
 	if err != nil {
 		return err
@@ -309,8 +317,9 @@ func (s *sourceRun) claim(b *proto.SourceBatch) (*claim, error) {
 	if !ok {
 		old.Written = kafka.NotWritten()
 	}
-	if b.GetSeq() > 1 { // released and taken up again
-		c.next = b.GetSeq()
+	if next, ok := s.released[c.name]; ok { // and taken up again
+		c.next = next
+		delete(s.released, c.name)
 	}
 	topics := []string{s.task.Spec.To, s.task.Spec.DeadLetters()}
 	c.position = position{Position: old.Position, Replays: len(b.GetPosition()) > 0}
@@ -369,6 +378,8 @@ func (c *claim) frame(b *proto.SourceBatch) error {
 		err = fmt.Errorf("%d bytes for a batch of %d", len(frame), h.Size())
 	case !batch.CheckCRC(frame):
 		err = errors.New("its CRC does not match")
+	case h.Control():
+		err = errors.New("it is a control batch")
 	case h.Count != int32(b.GetCount()) || h.LastOffsetDelta != h.Count-1:
 		err = fmt.Errorf("%d records announced, %d in the batch", b.GetCount(), h.Count)
 	}
@@ -445,13 +456,17 @@ func (c *claim) one(ts int64, key, value []byte, headers []batch.HeaderKV) error
 			return c.refuse(value, "", "connect.key", err.Error())
 		}
 	}
-	c.count(1, len(key)+len(value))
 	return c.add(s.To, c.partition(key), ts, key, value, headers)
 }
 
 func (c *claim) add(topic string, to int32, ts int64, key, value []byte, headers []batch.HeaderKV) error {
 	if c.skip(topic, to) {
 		return nil // an earlier process has written it
+	}
+	if topic == c.run.task.Spec.To {
+		c.count(1, len(key)+len(value))
+	} else {
+		c.run.task.dead.Add(1)
 	}
 	c.pending.Add(1)
 	return c.batcher.Add(c.run.ctx, topic, to, ts, key, value, headers, c.written)
@@ -487,7 +502,6 @@ func (c *claim) refuse(value []byte, origin, code, why string) error {
 	if err := t.client.EnsureTopic(c.run.ctx, t.Spec.DeadLetters(), 1, nil); err != nil {
 		return err
 	}
-	t.dead.Add(1)
 	t.update(func(s *Status) { s.LastError = t.Spec.Redact(origin + ": " + why) })
 	return c.add(t.Spec.DeadLetters(), 0, time.Now().UnixMilli(), nil, value, t.errorHeaders(code, why, batch.HeaderKV{Key: "__connect.errors.origin", Value: []byte(origin)}))
 }

@@ -140,17 +140,21 @@ func (t *Task) Run(ctx context.Context) error {
 	}
 }
 
-// pause is how long to wait: the first time not at all, then longer and longer, never all at the same moment.
+// broke words what a plugin may not do.
+func (t *Task) broke(format string, args ...any) error {
+	return fmt.Errorf("plugin %s broke the protocol: %w", t.Spec.Plugin, fmt.Errorf(format, args...))
+}
+
+// pause is how long to wait: the first time not at all, then longer and longer, never all at the same moment; not less
+// than the plugin asked for.
 func (t *Task) pause(attempt int, err error) time.Duration {
 	var asked retryAfter
-	if errors.As(err, &asked) {
+	errors.As(err, &asked) // else zero
+	if attempt == 0 {
 		return asked.wait
 	}
-	if attempt == 0 {
-		return 0
-	}
 	d := min(backoffFirst<<min(attempt-1, 10), backoffMax)
-	return d/2 + rand.N(d/2)
+	return max(asked.wait, d/2+rand.N(d/2))
 }
 
 // session is one life of the process.
@@ -212,7 +216,7 @@ func (t *Task) validate(ctx context.Context, p *host.Plugin) error {
 		return t.died(ctx, err)
 	}
 	for _, problem := range resp.GetProblems() {
-		return fatal{fmt.Errorf("config %s: %s (%s)", problem.GetPath(), problem.GetMessage(), problem.GetHint())}
+		return fatal{fmt.Errorf("plugin %s: config %s: %s (%s)", t.Spec.Plugin, problem.GetPath(), problem.GetMessage(), problem.GetHint())}
 	}
 	return nil
 }
@@ -226,7 +230,7 @@ func (t *Task) open(ctx context.Context, p *host.Plugin, epoch int64, positions 
 		return t.died(ctx, err)
 	}
 	if f := resp.GetFailure(); f != nil {
-		return failure(f)
+		return t.failure(f)
 	}
 	t.update(func(s *Status) { s.State = Running })
 	return nil
@@ -241,8 +245,8 @@ func (t *Task) died(ctx context.Context, err error) error {
 }
 
 // failure turns a plugin's last words into an error of the right class.
-func failure(f *proto.Failure) error {
-	err := errors.New(f.GetMessage())
+func (t *Task) failure(f *proto.Failure) error {
+	err := fmt.Errorf("plugin %s: %s", t.Spec.Plugin, f.GetMessage())
 	if f.GetHint() != "" {
 		err = fmt.Errorf("%w (%s)", err, f.GetHint())
 	}
