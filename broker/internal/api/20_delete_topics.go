@@ -40,5 +40,14 @@ func (a *API) deleteTopics(c *Call, req *kmsg.DeleteTopicsRequest, resp *kmsg.De
 		})
 	}
 	a.proposeEach(c, false, steps)
+	gone := map[string]bool{}
+	for _, r := range resp.Topics {
+		if r.ErrorCode == 0 && r.Topic != nil {
+			gone[*r.Topic] = true
+		}
+	}
+	if len(gone) > 0 {
+		a.Groups.TopicsGone(gone)
+	}
 	return nil
 }

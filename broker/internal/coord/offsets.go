@@ -14,6 +14,8 @@ type Offset struct {
 	At          int64
 	LeaderEpoch int32 // -1: not said
 	Metadata    string
+
+	stored int64 // where in the offsets topic
 }
 
 // Committed is an offset of one partition.
@@ -69,14 +71,18 @@ func (g *Groups) Commit(ctx context.Context, id string, c Commit, done func(erro
 		done(nil)
 		return
 	}
-	s.writeLocked(records, func(err error) {
+	s.writeLocked(records, func(base int64, err error) {
 		if err != nil {
 			done(kerr.CoordinatorNotAvailable)
 			return
 		}
 		s.mu.Lock()
 		for _, o := range c.Offsets {
-			m.offsets[partition{o.Topic, o.Partition}] = o.Offset
+			at := partition{o.Topic, o.Partition}
+			if m.offsets[at].stored <= base { // two commits may be answered in another order than they are in the log
+				o.stored = base
+				m.offsets[at] = o.Offset
+			}
 		}
 		s.mu.Unlock()
 		done(nil)
@@ -123,4 +129,40 @@ func (g *Groups) CheckMember(ctx context.Context, id, member string, epoch int32
 		return kerr.UnknownMemberID
 	}
 	return nil
+}
+
+// TopicsGone removes the offsets of topics that were deleted: a topic made anew under an old name begins without them.
+// It reads every group that is not loaded yet, so it runs beside whoever deletes.
+func (g *Groups) TopicsGone(names map[string]bool) {
+	shards, err := g.all()
+	if err != nil {
+		g.cfg.Log.Warn("the offsets of deleted topics stay for now", "error", err)
+		return
+	}
+	for _, s := range shards {
+		s.forget(names)
+	}
+}
+
+// forget drops the offsets of topics from every group of the shard.
+func (s *shard) forget(names map[string]bool) {
+	s.mu.Lock()
+	var records []record
+	for id, m := range s.groups {
+		for at := range m.offsets {
+			if names[at.topic] {
+				records = append(records, offsetTombstone(id, at))
+				delete(m.offsets, at)
+			}
+		}
+	}
+	if len(records) == 0 {
+		s.mu.Unlock()
+		return
+	}
+	s.writeLocked(records, func(_ int64, err error) {
+		if err != nil {
+			s.groupsOf.cfg.Log.Warn("the offsets of deleted topics may come back after a restart", "error", err)
+		}
+	})
 }

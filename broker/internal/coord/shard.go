@@ -88,7 +88,7 @@ func (s *shard) apply(m *managed, e group.Effects) {
 		return
 	}
 	m.persisting++
-	s.writeLocked(records, func(err error) {
+	s.writeLocked(records, func(_ int64, err error) {
 		deliver(e.Answers, err)
 		s.mu.Lock()
 		var late []group.Answer
@@ -112,12 +112,12 @@ func deliver(answers []group.Answer, err error) {
 // write appends records as one batch; done is called once, when they are durable or could not be written.
 func (s *shard) write(records []record, done func(error)) {
 	s.mu.Lock()
-	s.writeLocked(records, done)
+	s.writeLocked(records, func(_ int64, err error) { done(err) })
 }
 
 // writeLocked is write for who holds the lock, which is given back before anything is answered, and after the batch has
 // its place in the log: records are in the order of events.
-func (s *shard) writeLocked(records []record, done func(error)) {
+func (s *shard) writeLocked(records []record, done func(base int64, err error)) {
 	now := s.groupsOf.cfg.Clock()
 	s.writing.Lock()
 	s.mu.Unlock()
@@ -128,28 +128,32 @@ func (s *shard) writeLocked(records []record, done func(error)) {
 	raw, err := s.builder.Build(nil)
 	if err != nil {
 		s.writing.Unlock()
-		done(err)
+		done(-1, err)
 		return
 	}
-	answers := make(chan error, 1)
+	type outcome struct {
+		base int64
+		err  error
+	}
+	answers := make(chan outcome, 1)
 	inside := true
 	var mu sync.Mutex
-	s.log.AppendOwn(raw, now, func(_ replica.Result, err error) {
+	s.log.AppendOwn(raw, now, func(res replica.Result, err error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if inside { // called before AppendOwn returned, with the lock of writing held
-			answers <- err
+			answers <- outcome{res.BaseOffset, err}
 			return
 		}
-		done(err)
+		done(res.BaseOffset, err)
 	})
 	s.writing.Unlock()
 	mu.Lock()
 	inside = false
 	mu.Unlock()
 	select {
-	case err := <-answers:
-		done(err)
+	case a := <-answers:
+		done(a.base, a.err)
 	default:
 	}
 }

@@ -147,7 +147,6 @@ func (g *Group) replace(now time.Time, j Join, e *Effects) {
 	e.fail(old.sync, kerr.FencedInstanceID)
 	oldLeader, leads := g.Leader, g.Leader == old.ID
 	m := &Member{ID: g.makeID(j.ClientID, j.Instance), Instance: j.Instance, Assignment: old.Assignment}
-	before := g.Metadata(old)
 	at := slices.Index(g.order, old.ID)
 	g.forget(old)
 	m.update(now, j)
@@ -156,8 +155,8 @@ func (g *Group) replace(now time.Time, j Join, e *Effects) {
 	if leads {
 		g.Leader = m.ID
 	}
-	// A load knows the chosen protocol only, so that is what is compared.
-	if g.State == Stable && g.vote() == g.Protocol && bytes.Equal(before, g.Metadata(m)) {
+	// Kafka's rule: nothing but the vote counts. What a member owned stands in its metadata, and after a restart it owns nothing.
+	if g.State == Stable && g.vote() == g.Protocol {
 		a := g.joined(m, j.Token)
 		if leads && !j.CanSkip { // it would assign anew if it knew that it leads
 			a.Join.Leader, a.Join.Members = oldLeader, nil
