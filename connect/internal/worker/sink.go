@@ -529,7 +529,7 @@ func (s *sinkRun) judge(p partition, f *kafka.Fetched, v *proto.Verdict, l *lett
 // bury writes the record of a verdict to the dead-letter topic.
 func (s *sinkRun) bury(p partition, f *kafka.Fetched, v *proto.Verdict, l *letters) error {
 	topic := s.task.Spec.DeadLetters()
-	if err := s.task.client.EnsureTopic(s.ctx, topic, 1, nil); err != nil {
+	if err := s.task.ensureLetters(s.ctx); err != nil {
 		return err
 	}
 	var scratch batch.Scratch

@@ -322,7 +322,7 @@ func (s *sourceRun) claim(b *proto.SourceBatch) (*claim, error) {
 		delete(s.released, c.name)
 	}
 	topics := []string{s.task.Spec.To, s.task.Spec.DeadLetters()}
-	c.position = position{Position: old.Position, Replays: len(b.GetPosition()) > 0}
+	c.position = position{Position: old.Position, Replays: old.Replays || len(b.GetPosition()) > 0}
 	if c.position.Written, err = s.task.client.Recover(s.ctx, old.Written, old.Replays, id, topics); err != nil {
 		return nil, err
 	}
@@ -499,7 +499,7 @@ func (c *claim) refuse(value []byte, origin, code, why string) error {
 		return nil
 	case spec.DeadLetter:
 	}
-	if err := t.client.EnsureTopic(c.run.ctx, t.Spec.DeadLetters(), 1, nil); err != nil {
+	if err := t.ensureLetters(c.run.ctx); err != nil {
 		return err
 	}
 	t.update(func(s *Status) { s.LastError = t.Spec.Redact(origin + ": " + why) })

@@ -69,6 +69,7 @@ type Task struct {
 	log    *slog.Logger
 
 	records, bytes, dead atomic.Int64
+	letterbox            atomic.Bool // the dead-letter topic is there
 
 	mu     sync.Mutex
 	status Status
