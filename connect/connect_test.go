@@ -44,7 +44,10 @@ func init() {
 }
 
 // honest plugins use the SDK, and fail within its rules.
-var honest = map[string]sdk.Connector{"file": file.Connector(), "generate": generate.Connector(), "shaky": shaky(), "broke": broke()}
+var honest = map[string]sdk.Connector{"file": file.Connector(), "generate": generate.Connector(), "shaky": shaky(), "broke": broke(),
+	"stuck": stuck("stuck", func() error { select {} }),
+	"later": stuck("later", func() error { return sdk.TransientAfter(errors.New("come back in an hour"), time.Hour) }),
+}
 
 type markConfig struct {
 	Mark string `cfg:"mark,required"`
@@ -185,6 +188,11 @@ func (l *log) Write(b []byte) (int, error) {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	t.Parallel()
+	return newSerialBench(t)
+}
+
+func newSerialBench(t *testing.T) *bench {
+	t.Helper()
 	b := &bench{T: t, cluster: brokertest.Start(t, 1, brokertest.InMemory()), dir: t.TempDir(), log: &log{}}
 	client, err := kafka.New(b.kafka())
 	if err != nil {
