@@ -47,12 +47,22 @@ func (p *Producer) NewBatcher(opts BatcherOptions) *Batcher {
 // Add puts a record into the batch of its partition. done is called once, from another goroutine, when the record is in
 // the log or cannot be. ts is in ms since 1970. The slices may be used again when Add returned.
 func (b *Batcher) Add(ctx context.Context, topic string, partition int32, ts int64, key, value []byte, headers []batch.HeaderKV, done func(error)) error {
-	return b.add(ctx, topicPartition{topic, partition}, len(key)+len(value), done, func(to *batch.Builder) { to.Append(ts, key, value, headers) })
+	return b.add(ctx, topicPartition{topic, partition}, RecordSize(key, value, headers), done, func(to *batch.Builder) { to.Append(ts, key, value, headers) })
 }
 
 // AddRaw is Add for a record of another batch, whose bytes are copied as they are.
 func (b *Batcher) AddRaw(ctx context.Context, topic string, partition int32, ts int64, rec *batch.Record, done func(error)) error {
-	return b.add(ctx, topicPartition{topic, partition}, len(rec.Raw), done, func(to *batch.Builder) { to.AppendRaw(ts, rec) })
+	return b.add(ctx, topicPartition{topic, partition}, len(rec.Raw)+20, done, func(to *batch.Builder) { to.AppendRaw(ts, rec) })
+}
+
+// RecordSize is the most that a record takes in a batch without compression, in bytes (Kafka's clients estimate alike).
+func RecordSize(key, value []byte, headers []batch.HeaderKV) int {
+	const varints = 5 + 1 + 10 + 5 + 5 + 5 + 5 // length, attributes, timestamp, offset, key, value, headers
+	n := varints + len(key) + len(value)
+	for _, h := range headers {
+		n += 10 + len(h.Key) + len(h.Value)
+	}
+	return n
 }
 
 func (b *Batcher) add(ctx context.Context, at topicPartition, size int, done func(error), appendTo func(*batch.Builder)) error {

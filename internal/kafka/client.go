@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strconv"
 	"sync"
 	"time"
 
@@ -102,6 +103,16 @@ func (c *Client) Partitions(ctx context.Context, topic string) (int32, error) {
 
 // EndOffsets are the high watermarks of a topic's partitions.
 func (c *Client) EndOffsets(ctx context.Context, topic string) ([]int64, error) {
+	return c.offsets(ctx, topic, -1)
+}
+
+// StartOffsets are the first offsets that are still in a topic's partitions.
+func (c *Client) StartOffsets(ctx context.Context, topic string) ([]int64, error) {
+	return c.offsets(ctx, topic, -2)
+}
+
+// offsets asks every leader of a topic; at is -1 or -2 as in Kafka's ListOffsets.
+func (c *Client) offsets(ctx context.Context, topic string, at int64) ([]int64, error) {
 	n, err := c.Partitions(ctx, topic)
 	if err != nil {
 		return nil, err
@@ -112,11 +123,11 @@ func (c *Client) EndOffsets(ctx context.Context, topic string) ([]int64, error) 
 	rt.Topic = topic
 	for p := range n {
 		rp := kmsg.NewListOffsetsRequestTopicPartition()
-		rp.Partition, rp.Timestamp, rp.CurrentLeaderEpoch = p, -1, -1
+		rp.Partition, rp.Timestamp, rp.CurrentLeaderEpoch = p, at, -1
 		rt.Partitions = append(rt.Partitions, rp)
 	}
 	req.Topics = append(req.Topics, rt)
-	ends := make([]int64, n)
+	found := make([]int64, n)
 	for _, shard := range c.kgo.RequestSharded(ctx, req) { // one for each leader
 		if shard.Err != nil {
 			return nil, shard.Err
@@ -125,14 +136,36 @@ func (c *Client) EndOffsets(ctx context.Context, topic string) ([]int64, error) 
 			for _, p := range t.Partitions {
 				if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
 					c.forget(topic)
-					return nil, fmt.Errorf("end of %s partition %d: %w", topic, p.Partition, err)
+					return nil, fmt.Errorf("offsets of %s partition %d: %w", topic, p.Partition, err)
 				}
-				ends[p.Partition] = p.Offset
+				found[p.Partition] = p.Offset
 			}
 		}
 	}
-	return ends, nil
+	return found, nil
 }
+
+// MaxMessageBytes is how large a batch for a topic may be: its max.message.bytes.
+func (c *Client) MaxMessageBytes(ctx context.Context, topic string) (int, error) {
+	all, err := c.adm.DescribeTopicConfigs(ctx, topic)
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range all {
+		if r.Err != nil {
+			return 0, fmt.Errorf("configuration of topic %s: %w", topic, r.Err)
+		}
+		for _, cfg := range r.Configs {
+			if cfg.Key == "max.message.bytes" && cfg.Value != nil {
+				return strconv.Atoi(*cfg.Value)
+			}
+		}
+	}
+	return DefaultMaxMessageBytes, nil
+}
+
+// DefaultMaxMessageBytes is Kafka's default of max.message.bytes.
+const DefaultMaxMessageBytes = 1048588
 
 // topic looks a topic up, in memory first.
 func (c *Client) topic(ctx context.Context, name string) (topicInfo, error) {

@@ -242,8 +242,10 @@ func (k *Consumer) round(byLeader map[int32][]place) ([]Fetched, error) {
 				failed = errors.Join(failed, err)
 				return
 			}
-			for at, err := range errs {
-				failed = errors.Join(failed, k.partitionError(at, err))
+			for _, p := range places {
+				if err := errs[p.topicPartition]; err != nil {
+					failed = errors.Join(failed, k.partitionError(p, err))
+				}
 			}
 			all = append(all, k.accept(got)...)
 		})
@@ -259,7 +261,7 @@ func (k *Consumer) forget(places []place) {
 }
 
 // partitionError makes the next round right: the leader has moved, or the offset is gone from the log.
-func (k *Consumer) partitionError(at topicPartition, err error) error {
+func (k *Consumer) partitionError(at place, err error) error {
 	k.client.forget(at.topic)
 	if !errors.Is(err, kerr.OffsetOutOfRange) {
 		return fmt.Errorf("%s partition %d: %w", at.topic, at.partition, err)
@@ -268,16 +270,25 @@ func (k *Consumer) partitionError(at topicPartition, err error) error {
 	if listErr != nil {
 		return listErr
 	}
-	o, _ := start.Lookup(at.topic, at.partition)
+	o, ok := start.Lookup(at.topic, at.partition)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if offset := k.places[at]; offset != nil && *offset < o.Offset {
+	offset := k.places[at.topicPartition]
+	if offset == nil || *offset != at.offset {
+		return nil // it was another place that is out of range
+	}
+	if !ok || o.Err != nil || *offset == o.Offset {
+		return fmt.Errorf("%s partition %d: %w", at.topic, at.partition, err)
+	}
+	if *offset < o.Offset {
 		k.client.log.Warn("records were deleted before they were read", "group", k.opts.Group, "topic", at.topic, "partition", at.partition,
 			"from", *offset, "to", o.Offset)
-		*offset = o.Offset
-		return nil
+	} else { // Kafka's clients do this with auto.offset.reset=earliest
+		k.client.log.Warn("the log is shorter than what was read, the topic was perhaps made anew: reading it from its start",
+			"group", k.opts.Group, "topic", at.topic, "partition", at.partition, "from", *offset, "to", o.Offset)
 	}
-	return fmt.Errorf("%s partition %d: %w", at.topic, at.partition, err)
+	*offset = o.Offset
+	return nil
 }
 
 // accept moves on behind what came, and leaves out partitions that were taken away meanwhile.
@@ -291,6 +302,7 @@ func (k *Consumer) accept(got []Fetched) []Fetched {
 			continue
 		}
 		*at = f.Next
+		f.at = at
 		kept = append(kept, f)
 	}
 	return kept
@@ -318,11 +330,24 @@ func (k *Consumer) mine(got []Fetched) []Fetched {
 	defer k.mu.Unlock()
 	kept := got[:0]
 	for _, f := range got {
-		if k.places[topicPartition{f.Topic, f.Partition}] != nil {
+		if k.current(f) {
 			kept = append(kept, f)
 		}
 	}
 	return kept
+}
+
+// Current tells whether what Poll gave is still wanted: not after its partition was taken away, even if it was given back,
+// and not after Seek.
+func (k *Consumer) Current(f Fetched) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.current(f)
+}
+
+func (k *Consumer) current(f Fetched) bool {
+	at := k.places[topicPartition{f.Topic, f.Partition}]
+	return at != nil && at == f.at
 }
 
 // Seek goes back to offset: what was fetched beyond is fetched again.

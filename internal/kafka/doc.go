@@ -3,8 +3,9 @@
 // Owns: producing batches that somebody else encoded (idempotent, in order, retried, bounded), collecting records into
 // batches, consuming whole batches with or without a group, and the murmur2 partitioner.
 //
-// Promises: batches of a partition arrive in the order of ProduceBatch, each done is called once; a batch is never
-// decoded on its way; a group consumer hands out only what it is assigned, and revocation waits for its callback.
+// Promises: batches of a partition arrive in the order of ProduceBatch, none after one that failed; each done is called
+// once; a batch is never decoded on its way; a group consumer hands out only what it is assigned, and revocation waits for
+// its callback.
 //
 // Must not know: connectors, pipelines, brokers' insides. It works on leat's in-memory door and over TCP, against leat
 // and Apache Kafka.

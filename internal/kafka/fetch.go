@@ -18,6 +18,8 @@ type Fetched struct {
 	Next          int64 // after the last record
 	HighWatermark int64
 	Batches       []byte
+
+	at *int64 // the consumer's place when it was fetched: another one after a rebalance and after Seek
 }
 
 // Each calls fn for every wanted record. The record is valid only during the call.

@@ -23,7 +23,12 @@ type ProducerOptions struct {
 // ErrClosed is what batches get that were not answered when the producer was closed.
 var ErrClosed = errors.New("the producer was closed")
 
-// Producer sends batches that are encoded already, in order within each partition.
+// ErrEarlier is what batches get that were not sent because one before them could not be produced.
+var ErrEarlier = errors.New("not sent: an earlier batch could not be produced")
+
+// Producer sends batches that are encoded already, in order within each partition. What is in the log of a partition is
+// always the beginning of what was produced for it: after a batch that could not be produced none is sent any more, and
+// whoever wants to go on makes a new producer.
 type Producer struct {
 	client *Client
 	kgo    *kgo.Client
@@ -38,6 +43,7 @@ type Producer struct {
 	id     int64 // producer id; -1: none yet
 	epoch  int16
 	closed bool
+	failed error // the first batch that could not be produced
 	busy   sync.WaitGroup
 }
 
@@ -52,7 +58,6 @@ type lane struct {
 	queue    []queued
 	running  bool
 	sequence int32
-	id       int64 // the producer id that sequence belongs to
 }
 
 type queued struct {
@@ -85,7 +90,7 @@ func (p *Producer) Fork() *Producer {
 	return f
 }
 
-// ID is the producer id that the broker gave, which stands in every batch. It changes when a batch could not be produced.
+// ID is the producer id that the broker gave, which stands in every batch.
 func (p *Producer) ID() (int64, error) {
 	id, _, err := p.identity()
 	return id, err
@@ -111,7 +116,7 @@ func (p *Producer) ProduceBatch(ctx context.Context, topic string, partition int
 	at := topicPartition{topic, partition}
 	l := p.lanes[at]
 	if l == nil {
-		l = &lane{topicPartition: at, id: -1}
+		l = &lane{topicPartition: at}
 		p.lanes[at] = l
 	}
 	l.queue = append(l.queue, q)
@@ -147,9 +152,12 @@ func (p *Producer) drain(l *lane) {
 		l.queue[0] = queued{}
 		l.queue = l.queue[1:]
 		p.mu.Unlock()
-		base, err := p.deliver(l, q)
-		if err != nil {
-			err = fmt.Errorf("produce to %s partition %d: %w", l.topic, l.partition, err)
+		base, err := int64(-1), p.earlier()
+		if err == nil {
+			if base, err = p.deliver(l, q); err != nil {
+				err = fmt.Errorf("produce to %s partition %d: %w", l.topic, l.partition, err)
+				p.fail(err)
+			}
 		}
 		q.done(base, err)
 	}
@@ -170,14 +178,9 @@ func (p *Producer) deliver(l *lane, q queued) (int64, error) {
 				l.sequence &= 0x7fffffff
 			}
 			return base, nil
-		case errors.Is(err, kerr.OutOfOrderSequenceNumber) || errors.Is(err, kerr.UnknownProducerID) || errors.Is(err, kerr.InvalidProducerEpoch):
-			l.id = -1 // the broker forgot this producer: go on as a new one
-			p.renew()
 		case p.ctx.Err() != nil:
 			return -1, context.Cause(p.ctx)
 		case !worthRetrying(err):
-			l.id = -1 // the sequence of a batch that is left out must not be missed
-			p.renew()
 			return -1, err
 		}
 		if time.Since(q.since) > p.opts.DeliveryTimeout {
@@ -199,9 +202,6 @@ func (p *Producer) try(l *lane, b []byte, h batch.Header) (int64, error) {
 	id, epoch, err := p.identity()
 	if err != nil {
 		return -1, err
-	}
-	if l.id != id {
-		l.id, l.sequence = id, 0
 	}
 	batch.SetProducer(b, id, epoch, l.sequence)
 	batch.Seal(b)
@@ -252,9 +252,20 @@ func (p *Producer) identity() (int64, int16, error) {
 	return p.id, p.epoch, nil
 }
 
-// renew has identity ask for a new producer id. Lanes notice by themselves.
-func (p *Producer) renew() {
+func (p *Producer) fail(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.id = -1
+	if p.failed == nil {
+		p.failed = err
+	}
+}
+
+// earlier is why nothing is sent any more.
+func (p *Producer) earlier() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", ErrEarlier, p.failed)
 }

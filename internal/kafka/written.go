@@ -58,14 +58,29 @@ func (c *Client) Recover(ctx context.Context, old Written, replays bool, id int6
 
 // countBy counts the records that a producer wrote from offset on.
 func (c *Client) countBy(ctx context.Context, topic string, index int32, offset, producer int64) (n int64, err error) {
+	n, err = c.countFrom(ctx, topic, index, offset, producer)
+	if errors.Is(err, kerr.OffsetOutOfRange) { // retention was faster
+		starts, err := c.StartOffsets(ctx, topic)
+		if err != nil {
+			return 0, err
+		}
+		return c.countFrom(ctx, topic, index, starts[index], producer)
+	}
+	return n, err
+}
+
+func (c *Client) countFrom(ctx context.Context, topic string, index int32, offset, producer int64) (n int64, err error) {
+	last := int32(-1)
 	_, err = c.ReadAll(ctx, topic, index, offset, func(f Fetched) error {
 		for rest := f.Batches; len(rest) > 0; {
 			h, err := batch.ReadHeader(rest)
 			if err != nil {
 				return err
 			}
-			if h.ProducerID == producer && h.BaseOffset >= offset {
+			// A batch whose answer was lost is there twice where the broker does not look at sequences. It counts once.
+			if h.ProducerID == producer && h.BaseOffset >= offset && h.BaseSequence != last {
 				n += int64(h.Count)
+				last = h.BaseSequence
 			}
 			rest = rest[h.Size():]
 		}

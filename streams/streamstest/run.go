@@ -3,6 +3,8 @@ package streamstest
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/leatstream/leat/internal/batch"
@@ -93,8 +95,8 @@ func record(in spec.Record, offset int64) (*operator.Record, error) {
 	if in.Key != nil {
 		r.Key = []byte(*in.Key)
 	}
-	for k, v := range in.Headers {
-		r.Headers = append(r.Headers, batch.HeaderKV{Key: k, Value: []byte(v)})
+	for _, k := range slices.Sorted(maps.Keys(in.Headers)) {
+		r.Headers = append(r.Headers, batch.HeaderKV{Key: k, Value: []byte(in.Headers[k])})
 	}
 	if in.Value != nil {
 		var err error
@@ -171,16 +173,16 @@ func differ(path string, want, have any, exact bool) string {
 		if !ok {
 			return fmt.Sprintf("%s is %s, expected an object", path, text(have))
 		}
-		for k, w := range want {
+		for _, k := range slices.Sorted(maps.Keys(want)) {
 			h, ok := have[k]
 			if !ok {
 				return fmt.Sprintf("%s.%s is missing", path, k)
 			}
-			if diff := differ(path+"."+k, w, h, exact); diff != "" {
+			if diff := differ(path+"."+k, want[k], h, exact); diff != "" {
 				return diff
 			}
 		}
-		for k := range have {
+		for _, k := range slices.Sorted(maps.Keys(have)) {
 			if _, ok := want[k]; exact && !ok {
 				return fmt.Sprintf("%s.%s is there too", path, k)
 			}
@@ -213,9 +215,17 @@ func sameNumber(a, b json.Number) bool {
 	if a == b {
 		return true
 	}
+	if isInt(a) && isInt(b) {
+		return false // also where floats of them are the same
+	}
 	x, errX := a.Float64()
 	y, errY := b.Float64()
 	return errX == nil && errY == nil && x == y
+}
+
+func isInt(n json.Number) bool {
+	_, err := n.Int64()
+	return err == nil
 }
 
 func text(v any) string {

@@ -70,6 +70,9 @@ tests:
     exact: true
     in: [{value: {n: 3}}]
     out: [{value: {half: 1.5}}]
+  - name: integers are compared exactly
+    in: [{value: {n: 9007199254740993}}]
+    out: [{value: {n: 9007199254740992}}]
   - name: a record that fails
     in: [{value: {n: x}}]
     out: []
@@ -86,7 +89,7 @@ func TestDifferencesAreShown(t *testing.T) {
 	}
 	want := map[string]string{
 		"right": "", "wrong value": "value.half is 1.5, expected 2", "too few": "did not come out", "too many": "2 records came out of out, expected 1",
-		"more members than listed": "value.n is there too", "a record that fails": "record 1 fails", "a record that fails as it should": "",
+		"more members than listed": "value.n is there too", "integers are compared exactly": "value.n is 9007199254740993", "a record that fails": "record 1 fails", "a record that fails as it should": "",
 	}
 	if len(results) != len(want) {
 		t.Fatalf("%d results", len(results))
@@ -120,6 +123,29 @@ tests:
 	for _, want := range []string{`"p q" cannot be the name`, `unknown key "form"`, `did you mean "from"`, "ends too early", `"ignore" is not one of`, `unknown key "nmae"`} {
 		if !strings.Contains(all.Error(), want) {
 			t.Errorf("no %q in\n%v", want, all)
+		}
+	}
+}
+
+func TestTopicsThatCannotBeAreFound(t *testing.T) {
+	for src, want := range map[string]string{
+		"pipeline: p\nfrom: []\nsteps: []\nto: out\n":                                           "reads no topic",
+		"pipeline: p\nfrom: [a, a]\nsteps: []\nto: out\n":                                       "listed twice",
+		"pipeline: p\nfrom: a\nsteps: []\nto: a\n":                                              "would never end",
+		"pipeline: p\nfrom: p.dead-letter\nsteps: []\nto: a\n":                                  "would never end",
+		"pipeline: p\nfrom: a\nsteps: []\nto: bad topic!\n":                                     `p.yaml:4:5: "bad topic!" cannot be`,
+		"pipeline: p\nfrom: a\nsteps: [{branch: [{else: a}]}]\n":                                "would never end",
+		"pipeline: p\nfrom: a\nsteps: []\nto: out\ntests: [{in: [], out: {outt: []}}]\n":        `did you mean "out"?`,
+		"pipeline: p\nfrom: a\nsteps: []\nto: out\ntests: [{in: [{topic: aa}], out: []}]\n":     `does not read topic "aa"`,
+		"pipeline: p\nfrom: a\nsteps: []\nto: out\ntests: [{in: [], out: {p.dead-letter: []}}]": "",
+	} {
+		var d diag.List
+		Run(pipelines("p.yaml", src, &d), &d)
+		switch err := d.Err(); {
+		case want == "" && err != nil:
+			t.Errorf("%s\n%v", src, err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("%s\nwant %q, got %v", src, want, err)
 		}
 	}
 }

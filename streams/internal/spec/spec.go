@@ -112,7 +112,9 @@ func Parse(n *yaml.Node, d *diag.List) *Pipeline {
 	if doc.Pipeline != "" {
 		p.Topology = topology.Compile(n.Get("pipeline"), steps, to, d)
 	}
+	p.checkTopics(doc.From, d)
 	p.parseTests(doc.Tests, to, d)
+	p.checkTests(d)
 	if d.Len() > before {
 		return nil
 	}

@@ -9,21 +9,30 @@ import (
 // noteMax bounds the note that is committed with an offset, in bytes. Kafka keeps 4096 (offset.metadata.max.bytes).
 const noteMax = 4000
 
-// parseNote reads what encodeNote wrote. Somebody else's note, beside an offset that was set by hand say, says nothing.
-func parseNote(note string) kafka.Written {
-	w := kafka.NotWritten()
-	if note == "" || json.Unmarshal([]byte(note), &w) != nil {
+// note stands beside a committed offset.
+type note struct {
+	kafka.Written
+	// Steps tells apart what wrote: after a change of the pipeline, or of the width of an output topic, the same input
+	// gives other records in other places, and nothing of it may be skipped.
+	Steps string `json:"steps"`
+}
+
+// parseNote reads what encodeNote wrote. Somebody else's note, beside an offset that was set by hand say, says nothing;
+// nor does that of other steps.
+func parseNote(s, steps string) kafka.Written {
+	n := note{Written: kafka.NotWritten()}
+	if s == "" || json.Unmarshal([]byte(s), &n) != nil || n.Steps != steps {
 		return kafka.NotWritten()
 	}
-	return w
+	return n.Written
 }
 
 // encodeNote gives the note for w. One that is too long for the broker says nothing: then a task that is killed writes
 // some records twice.
-func encodeNote(w kafka.Written) string {
-	raw, err := json.Marshal(w)
+func encodeNote(w kafka.Written, steps string) string {
+	raw, err := json.Marshal(note{w, steps})
 	if err != nil || len(raw) > noteMax {
-		raw, _ = json.Marshal(kafka.NotWritten()) // numbers can always be encoded
+		raw, _ = json.Marshal(note{kafka.NotWritten(), steps}) // numbers can always be encoded
 	}
 	return string(raw)
 }

@@ -50,7 +50,10 @@ type Runner struct {
 	tasks      map[partition]*task
 	consumer   *kafka.Consumer
 	producer   *kafka.Producer
-	partitions map[string]int32 // of output topics
+	partitions map[string]int32 // of output topics; does not change in a session
+	limits     map[string]int   // max.message.bytes of output topics
+	steps      string           // tells apart what notes speak of
+	letters    letters
 }
 
 type partition struct {
@@ -171,7 +174,7 @@ func (r *Runner) prepare(ctx context.Context) error {
 		}
 		width = max(width, n)
 	}
-	r.partitions = map[string]int32{}
+	r.partitions, r.limits, r.letters.partitions = map[string]int32{}, map[string]int{}, 0
 	for _, topic := range r.Pipeline.Topology.Topics() {
 		if err := r.client.EnsureTopic(ctx, topic, width, nil); err != nil {
 			return err
@@ -181,8 +184,20 @@ func (r *Runner) prepare(ctx context.Context) error {
 			return err
 		}
 		r.partitions[topic] = n
+		r.limits[topic] = r.limit(ctx, topic)
 	}
+	r.steps = r.Pipeline.Fingerprint(r.partitions)
 	return nil
+}
+
+// limit is how large a batch for topic may be. Who may not read configurations is taken to have the default.
+func (r *Runner) limit(ctx context.Context, topic string) int {
+	n, err := r.client.MaxMessageBytes(ctx, topic)
+	if err != nil {
+		r.log.Debug("cannot read max.message.bytes, taking the default", "topic", topic, "error", err)
+		return kafka.DefaultMaxMessageBytes
+	}
+	return n
 }
 
 // input waits until a topic is there: whoever writes it may be about to make it.
@@ -257,9 +272,11 @@ func (r *Runner) endTasks() {
 func (r *Runner) handle(ctx context.Context, got []kafka.Fetched) error {
 	r.round.Lock()
 	defer r.round.Unlock()
+	ctx, cancel := graceful(ctx)
+	defer cancel()
 	work := map[*task][]kafka.Fetched{}
 	for _, f := range got {
-		if t := r.tasks[partition{f.Topic, f.Partition}]; t != nil && f.Offset == t.next {
+		if t := r.tasks[partition{f.Topic, f.Partition}]; t != nil && r.consumer.Current(f) {
 			work[t] = append(work[t], f)
 		}
 	}
@@ -286,6 +303,16 @@ func (r *Runner) handle(ctx context.Context, got []kafka.Fetched) error {
 	}
 	return r.commit(ctx, work)
 }
+
+// graceful ends some time after ctx, so that what was begun can be committed.
+func graceful(ctx context.Context) (context.Context, context.CancelFunc) {
+	later, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(graceTime, cancel) })
+	return later, func() { stop(); cancel() }
+}
+
+// graceTime is how long a round may go on after its runner was stopped.
+const graceTime = 700 * time.Millisecond
 
 // announce commits the producer ids of new tasks before they write anything, at the offset where they begin.
 func (r *Runner) announce(ctx context.Context, work map[*task][]kafka.Fetched) error {

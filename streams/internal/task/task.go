@@ -2,16 +2,12 @@ package task
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
 	"sync"
-	"time"
 
 	"github.com/leatstream/leat/internal/batch"
 	"github.com/leatstream/leat/internal/kafka"
 	"github.com/leatstream/leat/streams/internal/operator"
-	"github.com/leatstream/leat/streams/internal/spec"
 	"github.com/leatstream/leat/streams/internal/topology"
 )
 
@@ -41,13 +37,13 @@ type task struct {
 // newTask starts at offset, where the group was, and finds out what an earlier task had written beyond.
 func (r *Runner) newTask(ctx context.Context, p partition, offset int64, note string) (*task, error) {
 	t := &task{partition: p, runner: r, next: offset, producer: r.producer.Fork()}
-	t.batcher = t.producer.NewBatcher(kafka.BatcherOptions{Sent: t.sent})
+	t.batcher = t.producer.NewBatcher(kafka.BatcherOptions{Bytes: r.batchBytes(), Sent: t.sent})
 	t.chain = r.Pipeline.Topology.NewChain(t.emit, t.peek)
 	id, err := t.producer.ID()
 	if err != nil {
 		return nil, err
 	}
-	t.place, err = r.client.Recover(ctx, parseNote(note), true, id, r.outputs())
+	t.place, err = r.client.Recover(ctx, parseNote(note, r.steps), true, id, r.outputs())
 	return t, err
 }
 
@@ -63,6 +59,9 @@ func (t *task) peek(step string, r *operator.Record) {
 // process runs what was fetched through the chain.
 func (t *task) process(ctx context.Context, f kafka.Fetched) error {
 	t.ctx = ctx
+	if f.Offset != t.next { // records were deleted before they were read: what comes now is not what was written
+		t.place.Skips = map[string]map[int32]int64{}
+	}
 	err := f.Each(&t.scratch, func(h batch.Header, raw *batch.Record) error {
 		t.raw, t.ts = raw, h.BaseTimestamp+raw.TimestampDelta
 		if h.LogAppendTime() {
@@ -90,6 +89,9 @@ func (t *task) process(ctx context.Context, f kafka.Fetched) error {
 
 // emit writes a record that came out of the chain.
 func (t *task) emit(topic string, r *operator.Record) error {
+	if n := batch.HeaderLen + kafka.RecordSize(r.Key, r.Value, r.Headers); n > t.runner.limits[topic] {
+		return &operator.Error{Step: "to", Expression: topic, Pos: t.runner.Pipeline.Node.Pos, Cause: fmt.Errorf("%d bytes are too large for topic %s, whose max.message.bytes is %d", n, topic, t.runner.limits[topic])}
+	}
 	t.emitted++
 	t.runner.out.Add(1)
 	to := t.route(topic, r.Key)
@@ -153,73 +155,5 @@ func (t *task) settle(ctx context.Context) error {
 func (t *task) note() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return encodeNote(t.place)
-}
-
-// Headers of dead letters, beside those that the record had. The first five are those of Kafka Streams (KIP-1034).
-const (
-	headerTopic      = "__streams.errors.topic"
-	headerPartition  = "__streams.errors.partition"
-	headerOffset     = "__streams.errors.offset"
-	headerException  = "__streams.errors.exception"
-	headerMessage    = "__streams.errors.message"
-	headerPipeline   = "__streams.errors.pipeline"
-	headerStep       = "__streams.errors.step"
-	headerExpression = "__streams.errors.expression"
-)
-
-// refused handles a record that a step could not: as on_error says.
-func (t *task) refused(err error) error {
-	var e *operator.Error
-	if !errors.As(err, &e) {
-		return err // not the record's fault
-	}
-	r := &t.record
-	switch t.runner.Pipeline.OnError {
-	case spec.Stop:
-		return fmt.Errorf("%w: offset %d: %w", errStop, r.Offset, err)
-	case spec.Skip:
-		t.runner.dropped.Add(1)
-		return nil
-	case spec.DeadLetter:
-	}
-	t.runner.dead.Add(1)
-	t.runner.mu.Lock()
-	t.runner.last = fmt.Sprintf("%s partition %d offset %d: %v", r.Topic, r.Partition, r.Offset, err)
-	t.runner.mu.Unlock()
-	topic := t.runner.Pipeline.DeadLetters()
-	n, err := t.runner.deadLetters(t.ctx)
-	if err != nil {
-		return err
-	}
-	headers := append(append([]batch.HeaderKV(nil), t.raw.Headers...),
-		header(headerTopic, r.Topic), header(headerPartition, strconv.Itoa(int(r.Partition))), header(headerOffset, strconv.FormatInt(r.Offset, 10)),
-		header(headerException, "leat.step-failed"), header(headerMessage, e.Cause.Error()), header(headerPipeline, t.runner.Pipeline.Name),
-		header(headerStep, e.Step), header(headerExpression, e.Expression))
-	to := t.index % n
-	if t.place.Skip(topic, to) {
-		return nil
-	}
-	t.pending.Add(1)
-	return t.batcher.Add(t.ctx, topic, to, time.Now().UnixMilli(), t.raw.Key, t.raw.Value, headers, t.written)
-}
-
-func header(k, v string) batch.HeaderKV { return batch.HeaderKV{Key: k, Value: []byte(v)} }
-
-// deadLetters makes the topic at its first use.
-func (r *Runner) deadLetters(ctx context.Context) (int32, error) {
-	topic := r.Pipeline.DeadLetters()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if n := r.partitions[topic]; n > 0 {
-		return n, nil
-	}
-	if err := r.client.EnsureTopic(ctx, topic, 1, nil); err != nil {
-		return 0, err
-	}
-	n, err := r.client.Partitions(ctx, topic)
-	if err == nil {
-		r.partitions[topic] = n
-	}
-	return n, err
+	return encodeNote(t.place, t.runner.steps)
 }
