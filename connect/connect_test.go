@@ -408,7 +408,7 @@ func TestRecordsWithoutAReadableKeyAreDeadLetters(t *testing.T) {
 		headers[h.Key] = string(h.Value)
 	}
 	if headers["__connect.errors.exception.class.name"] != "connect.key" || headers["__connect.errors.connector.name"] != "rows" ||
-		!strings.Contains(headers["__connect.errors.exception.message"], "not a JSON object") {
+		!strings.Contains(headers["__connect.errors.exception.message"], "the key id cannot be read: ") {
 		t.Errorf("%v", headers)
 	}
 }
