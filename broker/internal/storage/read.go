@@ -137,31 +137,46 @@ func (l *Log) OffsetForTime(ts, limit int64) (offset, at int64, err error) {
 		l.mu.Unlock()
 		return -1, -1, err
 	}
-	i := 0
-	for i < len(l.segments) && l.segments[i].x.maxTime < ts {
-		i++
+	var spans []span
+	for _, s := range l.segments {
+		if s.x.maxTime >= ts && s.base < limit {
+			s.refs.Add(1)
+			spans = append(spans, span{s, s.x.beforeTime(ts).pos, s.x.size})
+		}
 	}
-	if i == len(l.segments) {
-		l.mu.Unlock()
-		return -1, -1, nil
-	}
-	seg, from, end := l.segments[i], l.segments[i].x.beforeTime(ts), l.segments[i].x.size
-	seg.refs.Add(1)
 	l.mu.Unlock()
 
 	offset, at = -1, -1
+	for _, s := range spans {
+		if err == nil && offset < 0 { // a header may claim a later time than its records have: then the next may hold it
+			offset, at, err = s.firstAt(ts, limit)
+		}
+		err = errors.Join(err, s.segment.release())
+	}
+	return offset, at, err
+}
+
+// span is a range of a segment that a search may read without the log's lock.
+type span struct {
+	segment  *segment
+	pos, end int64
+}
+
+// firstAt finds the first record at or after ts below limit.
+func (s span) firstAt(ts, limit int64) (offset, at int64, err error) {
+	offset, at = -1, -1
 	var inner error
-	err = seg.walk(from.pos, end, func(h batch.Header, pos int64) bool {
+	err = s.segment.walk(s.pos, s.end, func(h batch.Header, pos int64) bool {
 		if h.LastOffset() >= limit {
 			return false
 		}
 		if h.MaxTimestamp < ts {
 			return true
 		}
-		offset, at, inner = seg.recordAt(h, pos, ts)
-		return false
+		offset, at, inner = s.segment.recordAt(h, pos, ts)
+		return offset < 0 && inner == nil
 	})
-	return offset, at, errors.Join(err, inner, seg.release())
+	return offset, at, errors.Join(err, inner)
 }
 
 var errFound = errors.New("found")
@@ -190,7 +205,8 @@ func (s *segment) recordAt(h batch.Header, pos, ts int64) (int64, int64, error) 
 	return offset, at, err
 }
 
-// MaxTime finds the record with the largest timestamp: its offset and time, or -1, -1 in an empty log (KIP-734).
+// MaxTime finds the record with the largest timestamp below limit: its offset and time, or -1, -1 where there is none
+// (KIP-734).
 func (l *Log) MaxTime(limit int64) (offset, at int64, err error) {
 	l.mu.Lock()
 	if err := l.usable(); err != nil {
@@ -198,12 +214,31 @@ func (l *Log) MaxTime(limit int64) (offset, at int64, err error) {
 		return -1, -1, err
 	}
 	at = -1
+	var across span // of the segment that limit lies in
 	for _, s := range l.segments {
-		at = max(at, s.x.maxTime)
+		switch {
+		case s.x.next <= limit:
+			at = max(at, s.x.maxTime)
+		case s.base < limit:
+			e := s.x.before(limit)
+			at = max(at, e.maxTime)
+			s.refs.Add(1)
+			across = span{s, e.pos, s.x.size}
+		}
 	}
 	l.mu.Unlock()
-	if at < 0 {
-		return -1, -1, nil
+	if across.segment != nil {
+		err = across.segment.walk(across.pos, across.end, func(h batch.Header, _ int64) bool {
+			if h.LastOffset() >= limit {
+				return false
+			}
+			at = max(at, h.MaxTimestamp)
+			return true
+		})
+		err = errors.Join(err, across.segment.release())
+	}
+	if err != nil || at < 0 {
+		return -1, -1, err
 	}
 	return l.OffsetForTime(at, limit)
 }
