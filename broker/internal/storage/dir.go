@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"strings"
 	"sync"
 
@@ -47,8 +48,8 @@ func OpenDir(fs vfs.FS, path string) (*Dir, error) {
 	}
 	lock, err := fs.Lock(fs.PathJoin(path, lockFile))
 	if err != nil {
-		if strings.Contains(err.Error(), "permission denied") {
-			return nil, err
+		if cause := (*iofs.PathError)(nil); errors.As(err, &cause) {
+			return nil, err // the lock file could not even be opened
 		}
 		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
 	}
@@ -70,10 +71,25 @@ func makeDir(fs vfs.FS, path string) error {
 			return err
 		}
 	}
-	if err := fs.MkdirAll(path, 0o755); err != nil {
+	// The parent is opened first: were there no descriptor for it afterwards, the new name would stay without a sync.
+	d, err := fs.OpenDir(parent)
+	if err != nil {
 		return err
 	}
-	return syncDir(fs, parent)
+	if err := fs.MkdirAll(path, 0o755); err != nil {
+		return errors.Join(err, d.Close())
+	}
+	return errors.Join(syncFailed(d.Sync()), d.Close())
+}
+
+// errSync marks a failed sync: unlike a file that could not be opened, it says that something may be lost.
+var errSync = errors.New("sync failed")
+
+func syncFailed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errSync, err)
 }
 
 func syncDir(fs vfs.FS, path string) error {
@@ -81,7 +97,7 @@ func syncDir(fs vfs.FS, path string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	return errors.Join(syncFailed(d.Sync()), d.Close())
 }
 
 // removeDeleted finishes deletions that a stop interrupted.

@@ -13,7 +13,7 @@
 // Goroutines and locks: a Log has one mutex, held for the write of an append but never for a sync. Syncs run on at most
 // syncWorkers goroutines of the Dir, one in flight per log: everything appended meanwhile shares the next one.
 //
-// Tested by: stories in testdata, a model against a slice, power loss at every file operation on a crashable file
+// Tested by: a model against a slice, power loss at every file operation on a crashable file
 // system, torn tails at every byte, bit flips, EIO and ENOSPC.
 //
 // Formats: docs/formats/segment.md, docs/formats/record-batch.md.

@@ -15,7 +15,7 @@ import (
 // LogConfig is what a log can be told while it is open.
 type LogConfig struct {
 	SegmentBytes int64         // roll before a segment would grow beyond; 0: 1 GiB
-	SegmentAge   time.Duration // roll when the first batch is older; 0: never
+	SegmentAge   time.Duration // roll when a batch is that much later than the first; 0: never
 }
 
 const defaultSegmentBytes = 1 << 30
@@ -65,16 +65,21 @@ type Appended struct {
 }
 
 // Append writes whole, checked batches to the end of the log, gives them offsets and the leader's epoch in place, and
-// returns before they are durable. now is the clock, for the age of segments. If the write fails the log is as before.
+// returns before they are durable. now is the clock, for the age of segments whose records have no time. If the write
+// fails the log is as before.
 func (l *Log) Append(batches []byte, epoch int32, now time.Time) (Appended, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.usable(); err != nil {
 		return Appended{}, err
 	}
-	seg, err := l.writable(int64(len(batches)), now)
+	head, err := batch.ReadHeader(batches)
 	if err != nil {
-		return Appended{}, l.writeFailed(err)
+		return Appended{}, fmt.Errorf("append: %w", err)
+	}
+	seg, err := l.writable(int64(len(batches)), head.MaxTimestamp, now)
+	if err != nil {
+		return Appended{}, l.rollFailed(err)
 	}
 	out := Appended{BaseOffset: seg.x.next}
 	next := seg.x.next
@@ -108,6 +113,16 @@ func (l *Log) writeFailed(err error) error {
 	return l.dir.fail(fmt.Errorf("append to %s: %w", l.path, err))
 }
 
+// rollFailed words a failure to begin a segment. Nothing was written, so it is this append's alone (there may be no file
+// descriptor just now), unless a sync failed.
+func (l *Log) rollFailed(err error) error {
+	err = fmt.Errorf("append to %s: %w", l.path, err)
+	if errors.Is(err, errSync) {
+		return l.dir.fail(err)
+	}
+	return err
+}
+
 // usable loads the log at its first use. The caller holds the lock.
 func (l *Log) usable() error {
 	if l.closed != nil {
@@ -128,13 +143,13 @@ func (l *Log) usable() error {
 
 func (l *Log) active() *segment { return l.segments[len(l.segments)-1] }
 
-// writable returns the segment that takes size more bytes, rolling to a new one when it is time.
-func (l *Log) writable(size int64, now time.Time) (*segment, error) {
+// writable returns the segment that takes size more bytes of records from time at, rolling to a new one when it is time.
+func (l *Log) writable(size, at int64, now time.Time) (*segment, error) {
 	if len(l.segments) == 0 {
 		if err := makeDir(l.fs, l.path); err != nil {
 			return nil, err
 		}
-		return l.roll(0)
+		return l.roll(0, now)
 	}
 	seg := l.active()
 	limit := l.cfg.SegmentBytes
@@ -142,17 +157,17 @@ func (l *Log) writable(size int64, now time.Time) (*segment, error) {
 		limit = defaultSegmentBytes
 	}
 	full := seg.size() > 0 && seg.size()+size > limit
-	old := l.cfg.SegmentAge > 0 && seg.x.first >= 0 && now.UnixMilli()-seg.x.first > l.cfg.SegmentAge.Milliseconds()
+	old := l.cfg.SegmentAge > 0 && seg.age(at, now) > l.cfg.SegmentAge
 	wide := seg.x.next-seg.base > math.MaxInt32-size // a batch holds fewer records than bytes
 	if seg.size() > 0 && (full || old || wide) {
-		return l.roll(seg.x.next)
+		return l.roll(seg.x.next, now)
 	}
 	return seg, nil
 }
 
 // roll starts the segment that begins at base. Its name is durable before a byte is written to it.
-func (l *Log) roll(base int64) (*segment, error) {
-	seg := &segment{base: base, path: segmentPath(l.fs, l.path, base), x: newIndex(base)}
+func (l *Log) roll(base int64, now time.Time) (*segment, error) {
+	seg := &segment{base: base, created: now, path: segmentPath(l.fs, l.path, base), x: newIndex(base)}
 	f, err := l.fs.Create(seg.path+logSuffix, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return nil, err
@@ -169,6 +184,7 @@ func (l *Log) roll(base int64) (*segment, error) {
 	if len(l.segments) == 1 {
 		l.durable = mark{offset: base, segment: seg}
 	}
+	l.syncSoon(base)
 	return seg, nil
 }
 

@@ -30,18 +30,36 @@ func (l *Log) load() error {
 	for _, base := range bases {
 		seg, err := l.openSegment(base)
 		if err != nil {
-			return errors.Join(err, l.closeFiles())
+			return errors.Join(err, l.unload())
 		}
 		l.segments = append(l.segments, seg)
 	}
 	if err := l.cutAtGap(); err != nil {
-		return errors.Join(err, l.closeFiles())
+		return errors.Join(err, l.unload())
 	}
+	l.markScanned()
 	if len(l.segments) > 0 {
 		last := l.active()
 		l.durable = mark{offset: last.x.next, segment: last, pos: last.x.size}
 	}
 	return nil
+}
+
+// unload takes back what a failed load began, so that the next use can try again.
+func (l *Log) unload() error {
+	err := l.closeFiles()
+	l.segments = nil
+	return err
+}
+
+// markScanned writes the marks that a crash kept from being written: only the active segment gets one otherwise, and the
+// others would be read again at every start. A mark may lag, so failing is no error.
+func (l *Log) markScanned() {
+	for i, s := range l.segments {
+		if i < len(l.segments)-1 || s.x.size-s.marked >= markEvery {
+			_ = s.writeIndex(l.fs)
+		}
+	}
 }
 
 // openSegment opens a segment, believes its mark, reads on from there, and makes what it found durable, so that nothing
@@ -53,10 +71,18 @@ func (l *Log) openSegment(base int64) (*segment, error) {
 	if s.file, err = l.fs.OpenReadWrite(s.path+logSuffix, vfs.WriteCategoryUnspecified); err != nil {
 		return nil, err
 	}
+	if err := l.recoverSegment(s); err != nil {
+		return nil, errors.Join(err, s.release())
+	}
+	return s, nil
+}
+
+func (l *Log) recoverSegment(s *segment) error {
 	info, err := s.file.Stat()
 	if err != nil {
-		return nil, err
+		return err
 	}
+	s.created = info.ModTime()
 	if raw, err := readFile(l.fs, s.path+indexSuffix); err == nil {
 		if x, err := decodeIndex(raw); err == nil && x.size <= info.Size() {
 			s.x, s.marked = x, x.size
@@ -70,18 +96,18 @@ func (l *Log) openSegment(base int64) (*segment, error) {
 		return true
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := l.setAside(s, end, info.Size()); err != nil {
-		return nil, err
+		return err
 	}
 	if s.x.size > s.marked {
 		if err := s.file.SyncData(); err != nil {
-			return nil, l.dir.fail(err)
+			return l.dir.fail(err)
 		}
 	}
 	s.synced = s.x.size
-	return s, nil
+	return nil
 }
 
 // setAside keeps what follows the last whole batch in a file of its own and overwrites it with zeros, so that a later

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/leatstream/leat/internal/batch"
@@ -26,6 +28,8 @@ type segment struct {
 	x      index
 	marked int64 // x.size as the index file on disk has it
 	synced int64 // bytes known to be durable
+
+	created time.Time // or last written before this process
 
 	// Where recent reads ended: a consumer that goes on there needs no search.
 	hints [4]struct{ offset, pos int64 }
@@ -54,6 +58,15 @@ func (s *segment) release() error {
 		return nil
 	}
 	return s.file.Close()
+}
+
+// age is how long the segment was open when records of time at came. It is counted in the records' time, as Kafka does:
+// by the clock, every batch of records older than the limit would begin a segment of its own.
+func (s *segment) age(at int64, now time.Time) time.Duration {
+	if s.x.first >= 0 && at >= 0 {
+		return time.Duration(min(at-s.x.first, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+	}
+	return now.Sub(s.created)
 }
 
 // size is the bytes of whole batches in the segment.

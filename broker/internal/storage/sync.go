@@ -19,13 +19,25 @@ func (l *Log) WhenDurable(end int64, done func(error)) {
 		done(err)
 		return
 	}
-	l.waiters = append(l.waiters, waiter{end, done})
-	start := !l.syncing
-	l.syncing = true
+	l.await(waiter{end, done})
 	l.mu.Unlock()
-	if start {
+}
+
+// await queues w for the next sync. The caller holds the lock.
+func (l *Log) await(w waiter) {
+	l.waiters = append(l.waiters, w)
+	if !l.syncing {
+		l.syncing = true
 		l.dir.syncing.Add(1)
 		go l.syncLoop()
+	}
+}
+
+// syncSoon makes what lies before end durable without anybody waiting, so that a rolled segment gets its mark even where
+// flush.messages leaves syncing to the operating system. The caller holds the lock.
+func (l *Log) syncSoon(end int64) {
+	if end > l.durable.offset {
+		l.await(waiter{end, func(error) {}})
 	}
 }
 
@@ -46,43 +58,49 @@ func (l *Log) Sync() error {
 // syncLoop syncs as long as somebody waits. Whoever comes while a sync runs shares the next one.
 func (l *Log) syncLoop() {
 	defer l.dir.syncing.Done()
+	for l.syncOnce() {
+	}
+}
+
+// syncOnce serves those who wait now, and reports whether there were any. It holds one of the directory's slots, and
+// gives it back so that a busy log queues behind the others for the next.
+func (l *Log) syncOnce() bool {
 	l.dir.workers <- struct{}{}
 	defer func() { <-l.dir.workers }()
-	for {
-		l.mu.Lock()
-		if len(l.waiters) == 0 {
-			l.syncing = false
-			l.idle.Broadcast()
-			l.mu.Unlock()
-			return
-		}
-		target := mark{offset: l.end(), segment: l.active(), pos: l.active().x.size}
-		dirty := l.dirty()
+	l.mu.Lock()
+	if len(l.waiters) == 0 {
+		l.syncing = false
+		l.idle.Broadcast()
 		l.mu.Unlock()
+		return false
+	}
+	target := mark{offset: l.end(), segment: l.active(), pos: l.active().x.size}
+	dirty := l.dirty()
+	l.mu.Unlock()
 
-		err := syncFiles(dirty)
-		if err != nil {
-			err = l.dir.fail(err)
-		}
-		l.mu.Lock()
-		if err == nil {
-			l.durable = target
-			for _, d := range dirty {
-				d.segment.synced = d.size
-			}
-		}
-		ready := l.takeWaiters(err)
-		l.mu.Unlock()
-		for _, w := range ready {
-			w.done(err)
-		}
-		if err == nil {
-			l.writeMarks(dirty)
-		}
+	err := syncFiles(dirty)
+	if err != nil {
+		err = l.dir.fail(err)
+	}
+	l.mu.Lock()
+	if err == nil {
+		l.durable = target
 		for _, d := range dirty {
-			_ = d.segment.release() // the last reference of a deleted log: nothing depends on how closing it ends
+			d.segment.synced = d.size
 		}
 	}
+	ready := l.takeWaiters(err)
+	l.mu.Unlock()
+	for _, w := range ready {
+		w.done(err)
+	}
+	if err == nil {
+		l.writeMarks(dirty)
+	}
+	for _, d := range dirty {
+		_ = d.segment.release() // the last reference of a deleted log: nothing depends on how closing it ends
+	}
+	return true
 }
 
 // unsynced is a segment with bytes that are not durable.
