@@ -36,6 +36,8 @@ func check(b []byte, cfg *Config, now time.Time) error {
 		return fmt.Errorf("%w: CRC does not match", ErrCorrupt)
 	case h.Count == 0 || h.LastOffsetDelta != h.Count-1:
 		return fmt.Errorf("%w: %d records but last offset delta %d", ErrInvalidRecord, h.Count, h.LastOffsetDelta)
+	case int64(h.Count) > mostRecords(h):
+		return fmt.Errorf("%w: %d bytes cannot hold %d records", ErrInvalidRecord, len(b), h.Count)
 	case h.Control():
 		return fmt.Errorf("%w: a client may not write control batches", ErrInvalidRecord)
 	case h.ProducerID >= 0 && h.BaseSequence < 0:
@@ -50,6 +52,18 @@ func check(b []byte, cfg *Config, now time.Time) error {
 		return checkKeys(b, cfg)
 	}
 	return nil
+}
+
+// minRecord is the size of a record without key, value and headers: seven fields of a byte each.
+const minRecord = 7
+
+// mostRecords bounds how many records a batch can hold. A batch that claims more would burn offsets, and no consumer
+// would get past it.
+func mostRecords(h batch.Header) int64 {
+	if h.Codec() == batch.None {
+		return int64(h.Size()-batch.HeaderLen) / minRecord
+	}
+	return batch.DefaultMaxDecompressed / minRecord
 }
 
 func checkKeys(b []byte, cfg *Config) error {

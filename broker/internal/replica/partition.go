@@ -123,15 +123,15 @@ func (p *Partition) Append(batch []byte, acks int16, now time.Time, done func(Re
 		res.LogAppendTime = now.UnixMilli()
 		stampTime(batch, res.LogAppendTime)
 	}
-	p.append(batch, acks, now, cfg, res, done)
+	p.append(batch, acks, now, cfg.Durable, res, done)
 }
 
 // AppendOwn is Append for records of the broker itself: no check, always durable before done.
 func (p *Partition) AppendOwn(batch []byte, now time.Time, done func(Result, error)) {
-	p.append(batch, -1, now, p.cfg.Load(), Result{LogAppendTime: -1}, done)
+	p.append(batch, -1, now, true, Result{LogAppendTime: -1}, done)
 }
 
-func (p *Partition) append(batch []byte, acks int16, now time.Time, cfg *Config, res Result, done func(Result, error)) {
+func (p *Partition) append(batch []byte, acks int16, now time.Time, durable bool, res Result, done func(Result, error)) {
 	if _, err := p.HighWatermark(); err != nil { // what is there must be known before something is added
 		done(res, p.wrap(err))
 		return
@@ -146,7 +146,7 @@ func (p *Partition) append(batch []byte, acks int16, now time.Time, cfg *Config,
 		done(res, p.wrap(err))
 		return
 	}
-	if !cfg.Durable {
+	if !durable {
 		p.advance(at.NextOffset)
 		done(res, nil)
 		return
