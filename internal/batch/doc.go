@@ -12,7 +12,7 @@
 // Called by: broker/internal/{storage,replica,api,coord,quorum}, internal/kafka, connect/sdk, connect, streams.
 // Goroutines and locks: none; a Builder and a Scratch belong to one goroutine, codecs' shared state is in sync.Pools.
 //
-// Tested by: round trips against kmsg's and kgo's encoders, a fuzz target with an allocation bound, allocation budgets.
+// Tested by: round trips against kmsg's reader, a fuzz target with an allocation bound, allocation budgets.
 //
 // Format: docs/formats/record-batch.md; source: Kafka's DefaultRecordBatch, KIP-98.
 package batch

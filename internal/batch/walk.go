@@ -103,13 +103,20 @@ func parseRecord(rec *Record, b []byte, scratch *Scratch) (int, error) {
 	if c.bad || count < 0 || count > int64(len(c.b)) { // a header takes two bytes at least
 		return 0, fmt.Errorf("%w: record fields", ErrCorrupt)
 	}
+	last := scratch.headers // of the record before, which mostly has the same names
 	headers := scratch.headers[:0]
-	for range count {
+	for i := range int(count) {
 		key := c.bytes()
 		if key == nil {
 			c.bad = true
 		}
-		headers = append(headers, HeaderKV{Key: string(key), Value: c.bytes()})
+		name := ""
+		if i < len(last) && last[i].Key == string(key) {
+			name = last[i].Key
+		} else {
+			name = string(key)
+		}
+		headers = append(headers, HeaderKV{Key: name, Value: c.bytes()})
 		if c.bad {
 			break
 		}
