@@ -18,6 +18,7 @@ const PositionsTopic = "__leat_positions"
 type position struct {
 	Position []byte        `json:"position,omitempty"`
 	Replays  bool          `json:"replays,omitempty"`
+	Way      string        `json:"way,omitempty"` // by which settings records found their partitions
 	Written  kafka.Written `json:"written"`
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"strconv"
 	"sync"
 	"time"
 
@@ -322,8 +323,10 @@ func (s *sourceRun) claim(b *proto.SourceBatch) (*claim, error) {
 		delete(s.released, c.name)
 	}
 	topics := []string{s.task.Spec.To, s.task.Spec.DeadLetters()}
-	c.position = position{Position: old.Position, Replays: old.Replays || len(b.GetPosition()) > 0}
-	if c.position.Written, err = s.task.client.Recover(s.ctx, old.Written, old.Replays, id, topics); err != nil {
+	c.position = position{Position: old.Position, Replays: old.Replays || len(b.GetPosition()) > 0, Way: s.way()}
+	// Under other settings the same input gives other records: nothing of it may be left out.
+	replays := old.Replays && old.Way == s.way()
+	if c.position.Written, err = s.task.client.Recover(s.ctx, old.Written, replays, id, topics); err != nil {
 		return nil, err
 	}
 	at := c.snapshot()
@@ -332,6 +335,14 @@ func (s *sourceRun) claim(b *proto.SourceBatch) (*claim, error) {
 	}
 	s.claims[c.name] = c
 	return c, nil
+}
+
+// way names the settings that decide which records come and where they go.
+func (s *sourceRun) way() string {
+	c := s.task.Spec
+	h := fnv.New64a()
+	_, _ = fmt.Fprintf(h, "%q %q %q %d %q %s", c.Plugin, c.To, c.Key, s.partitions, c.OnError, c.Redact(string(c.Config))) // a hash does not fail
+	return strconv.FormatUint(h.Sum64(), 16)
 }
 
 // snapshot is what is stored, safe from later changes.
