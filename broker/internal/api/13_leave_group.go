@@ -1,18 +1,37 @@
 package api
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import (
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
 
 var _ = handle(0, 5, (*API).leaveGroup)
 
 func (a *API) leaveGroup(c *Call, req *kmsg.LeaveGroupRequest, resp *kmsg.LeaveGroupResponse) error {
 	if c.Version < 3 {
-		return a.Groups.Leave(c.Context, req.Group, req.MemberID, nil)
+		a.Groups.Leave(c.Context, req.Group, req.MemberID, nil, c.Park())
+		return nil
 	}
-	for _, m := range req.Members {
-		rm := kmsg.NewLeaveGroupResponseMember()
-		rm.MemberID, rm.InstanceID = m.MemberID, m.InstanceID
-		rm.ErrorCode = code(a.Groups.Leave(c.Context, req.Group, m.MemberID, m.InstanceID))
-		resp.Members = append(resp.Members, rm)
+	if len(req.Members) == 0 {
+		return nil
+	}
+	resp.Members = make([]kmsg.LeaveGroupResponseMember, len(req.Members))
+	done := c.Park()
+	var mu sync.Mutex
+	left := len(req.Members)
+	for i, m := range req.Members {
+		r := &resp.Members[i]
+		*r = kmsg.NewLeaveGroupResponseMember()
+		r.MemberID, r.InstanceID = m.MemberID, m.InstanceID
+		a.Groups.Leave(c.Context, req.Group, m.MemberID, m.InstanceID, func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			r.ErrorCode = code(err)
+			if left--; left == 0 {
+				done(nil)
+			}
+		})
 	}
 	return nil
 }

@@ -231,15 +231,17 @@ func (g *Groups) Heartbeat(ctx context.Context, id, member string, instance *str
 	return err
 }
 
-// Leave removes a member.
-func (g *Groups) Leave(ctx context.Context, id, member string, instance *string) error {
+// Leave removes a member. done is called once: when the last one left, after that is durable, so that a power loss does
+// not bring a member back that others would then wait for.
+func (g *Groups) Leave(ctx context.Context, id, member string, instance *string, done func(error)) {
 	s, m, err := g.find(ctx, id)
 	if err != nil {
-		return err
+		done(err)
+		return
 	}
 	effects, err := m.Leave(g.cfg.Clock(), member, instance)
+	effects.Answers = append(effects.Answers, group.Answer{Token: answer(func(a group.Answer) { done(a.Err) }), Err: err})
 	s.apply(m, effects)
-	return err
 }
 
 // Described is a group as tools see it.
