@@ -189,3 +189,47 @@ func TestKilledPluginsAreBackAtOnceAndExact(t *testing.T) {
 	checkTopic(w, rows, step)
 	checkFile(w, rows, step)
 }
+
+// The broker goes away and comes back in the middle: connectors wait for it, and what they write stays exact.
+func TestRestartedBrokerIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.topic("flights", 3)
+	const rows = 200_000
+	w.write("in-1.csv", flights(0, rows))
+	r := w.start(quickstart(w, true))
+	for i := int64(1); i <= 2; i++ {
+		w.until("some records", func() bool { return w.count("flights") > rows/4*i }, func() any { return r.Status() })
+		w.cluster.Restart()
+	}
+	w.until("all in the file", func() bool { return lines(w) >= rows }, func() any { return r.Status() })
+	r.wait("flights", "source drained", drained)
+	_ = r.stop()
+	checkTopic(w, rows, rows)
+	checkFile(w, rows, rows)
+}
+
+// Many files are many claims; input that is no record goes to the dead letters once, through a kill as well.
+func TestManyClaimsWithRefusedInput(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.topic("flights", 3)
+	const files, step = 100, 200
+	for i := range files {
+		w.write(fmt.Sprintf("in-%03d.csv", i), flights(i*step, (i+1)*step)+"only one field\n")
+	}
+	r := w.start(quickstart(w, true))
+	w.until("some records", func() bool { return w.count("flights") > files*step/3 }, func() any { return r.Status() })
+	old := r.wait("flights", "running", func(s Status) bool { return s.PID != 0 })
+	if err := syscall.Kill(old.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	r.wait("flights", "source drained", func(s Status) bool { return s.Drained && s.PID != old.PID })
+	w.until("all in the file", func() bool { return lines(w) >= files*step }, func() any { return r.Status() })
+	_ = r.stop()
+	checkTopic(w, files*step, step)
+	checkFile(w, files*step, step)
+	if n := w.count("flights.dead-letter"); n != files {
+		t.Errorf("%d dead letters of %d", n, files)
+	}
+}

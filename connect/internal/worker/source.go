@@ -24,6 +24,10 @@ const (
 	creditBytes   = 16 << 20
 )
 
+// onlyOnce lets no batch be sent twice: one whose answer was lost may be in the log. The run ends instead, and the next
+// one looks (docs/adr/0005).
+const onlyOnce = time.Nanosecond
+
 type sourceStream = grpc.BidiStreamingClient[proto.SourceControl, proto.SourceMessage]
 
 // sourceRun is a source's life in one process.
@@ -66,7 +70,7 @@ func (t *Task) source(stop, life context.Context, p *host.Plugin, epoch int64) e
 	if s.partitions, err = t.client.Partitions(life, t.Spec.To); err != nil {
 		return err
 	}
-	if s.producer, err = t.client.NewProducer(kafka.ProducerOptions{}); err != nil {
+	if s.producer, err = t.client.NewProducer(kafka.ProducerOptions{DeliveryTimeout: onlyOnce}); err != nil {
 		return err
 	}
 	defer s.close()
