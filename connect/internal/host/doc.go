@@ -4,8 +4,8 @@
 // noticing that it hangs, killing all of it.
 //
 // Promises: a plugin that is missing, exits, prints rubbish, speaks another protocol or does not answer is an error that
-// names it and says what it did; nothing of it is left after Kill; it dies when this process dies (the pipe of
-// plugin.proto).
+// names it and says what it did; nothing of it is left after Kill, which works while it starts as well; it dies when this
+// process dies (the pipe of plugin.proto, and the kernel's help on Linux); its log shows no secret.
 //
 // Must not know: topics, records, positions.
 //
