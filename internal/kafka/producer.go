@@ -127,6 +127,23 @@ func (p *Producer) ProduceBatch(ctx context.Context, topic string, partition int
 	return nil
 }
 
+// Finish sends nothing more and waits, until ctx ends, for the answers to what is on its way: whoever goes on in this
+// producer's place finds all of it in the log then. Close is still to be called.
+func (p *Producer) Finish(ctx context.Context) {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	answered := make(chan struct{})
+	go func() { // ends at the latest with Close
+		p.busy.Wait()
+		close(answered)
+	}()
+	select {
+	case <-answered:
+	case <-ctx.Done():
+	}
+}
+
 // Close gives up what was not answered yet.
 func (p *Producer) Close() {
 	p.mu.Lock()
@@ -151,7 +168,12 @@ func (p *Producer) drain(l *lane) {
 		q := l.queue[0]
 		l.queue[0] = queued{}
 		l.queue = l.queue[1:]
+		closed := p.closed
 		p.mu.Unlock()
+		if closed {
+			q.done(-1, ErrClosed)
+			continue
+		}
 		base, err := int64(-1), p.earlier()
 		if err == nil {
 			if base, err = p.deliver(l, q); err != nil {

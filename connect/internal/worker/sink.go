@@ -55,6 +55,9 @@ type sinkRun struct {
 	next    map[partition]int64 // behind what was acknowledged
 
 	assigned bool // at least once
+
+	held      map[partition]*held // what the target refused for now, and what came after it
+	heldBytes int
 }
 
 // sink runs until stop ends (and then drains), or something breaks.
@@ -62,7 +65,7 @@ func (t *Task) sink(stop, life context.Context, p *host.Plugin, epoch int64) err
 	if err := t.inputs(stop); err != nil {
 		return err
 	}
-	s := &sinkRun{task: t, epoch: epoch, ctx: life, in: make(chan *proto.SinkControl, answersMax), broke: make(chan struct{}), credited: make(chan struct{}, 1), seq: map[partition]uint64{}, next: map[partition]int64{}}
+	s := &sinkRun{task: t, epoch: epoch, ctx: life, in: make(chan *proto.SinkControl, answersMax), broke: make(chan struct{}), credited: make(chan struct{}, 1), seq: map[partition]uint64{}, next: map[partition]int64{}, held: map[partition]*held{}}
 	if err := t.open(life, p, epoch, nil); err != nil {
 		return err
 	}
@@ -198,6 +201,9 @@ func (s *sinkRun) loop(stop context.Context) error {
 			}
 			select {
 			case polled <- got:
+			case <-ctx.Done():
+				failed <- context.Cause(ctx)
+				return
 			case <-watch:
 				return
 			}
@@ -206,8 +212,16 @@ func (s *sinkRun) loop(stop context.Context) error {
 	look := time.NewTicker(lagEvery)
 	defer look.Stop()
 	for {
+		in, due := polled, s.due()
+		if s.full() {
+			in = nil
+		}
 		select {
-		case got := <-polled:
+		case <-due:
+			if err := s.retry(); err != nil {
+				return err
+			}
+		case got := <-in:
 			s.task.update(func(st *Status) { st.Drained = false })
 			if err := s.handle(got); err != nil {
 				return err
@@ -341,6 +355,7 @@ func (s *sinkRun) revoke(parts map[string][]int32, lost bool) {
 			p := partition{topic, index}
 			m.Partitions = append(m.Partitions, p.proto())
 			delete(s.next, p)
+			s.release(p)
 		}
 	}
 	if lost || s.ctx.Err() != nil || s.send(&proto.SinkMessage{Body: &proto.SinkMessage_Revoke{Revoke: m}}) != nil {
@@ -353,7 +368,7 @@ func (s *sinkRun) revoke(parts map[string][]int32, lost bool) {
 	}) // the partitions go in any case
 }
 
-// handle is one round: send, wait until all is acknowledged, commit.
+// handle is one round: send, wait until all is acknowledged or refused for now, commit.
 func (s *sinkRun) handle(got []kafka.Fetched) error {
 	s.round.Lock()
 	defer s.round.Unlock()
@@ -369,6 +384,11 @@ func (s *sinkRun) handle(got []kafka.Fetched) error {
 			if err := s.finish(open); err != nil {
 				return err
 			}
+		}
+		if h := s.held[p]; h != nil {
+			h.queue = append(h.queue, f)
+			s.heldBytes += len(f.Batches)
+			continue
 		}
 		if err := s.give(p, f, false); err != nil {
 			return err
@@ -399,7 +419,7 @@ func (s *sinkRun) give(p partition, f *kafka.Fetched, again bool) error {
 	return s.send(&proto.SinkMessage{Body: &proto.SinkMessage_Batch{Batch: b}})
 }
 
-// finish waits until what is open is acknowledged, sees to verdicts, and commits.
+// finish waits until what is open is acknowledged or refused for now, sees to verdicts, and commits. It empties open.
 func (s *sinkRun) finish(open map[partition]*kafka.Fetched) error {
 	if len(open) == 0 {
 		return nil
@@ -408,63 +428,66 @@ func (s *sinkRun) finish(open map[partition]*kafka.Fetched) error {
 	if err := s.send(&proto.SinkMessage{Body: &proto.SinkMessage_Flush{Flush: &proto.Flush{Barrier: s.barrier}}}); err != nil {
 		return err
 	}
-	next := map[string]map[int32]int64{}
+	moved := map[string]map[int32]int64{}
 	letters := &letters{}
-	for attempt := 0; len(open) > 0; {
-		var again []partition
-		var wait time.Duration
-		err := s.await("acknowledgement", ackPatience, func(c *proto.SinkControl) (bool, error) {
-			ack := c.GetAck()
-			p := partition{ack.GetFrom().GetTopic(), ack.GetFrom().GetPartition()}
-			f := open[p]
-			if ack == nil || f == nil {
-				return false, nil
-			}
-			if err := s.checkAck(f, s.next[p], ack); err != nil {
-				return false, err
-			}
-			s.task.records.Add(ack.GetNextOffset() - s.next[p])
-			s.next[p] = ack.GetNextOffset()
-			for _, v := range ack.GetVerdicts() {
-				retry, err := s.judge(p, f, v, letters)
-				if err != nil {
-					return false, err
-				}
-				if retry {
-					again, wait = append(again, p), time.Duration(v.GetRetryAfterMs())*time.Millisecond
-				}
-			}
-			if s.next[p] >= f.Next {
-				s.task.bytes.Add(int64(len(f.Batches)))
-				if next[p.topic] == nil {
-					next[p.topic] = map[int32]int64{}
-				}
-				next[p.topic][p.index] = f.Next
-				delete(open, p)
-			}
-			return len(open) == 0 || len(again) > 0, nil
-		})
-		if err != nil {
-			return err
-		}
-		if len(again) == 0 {
-			break
-		}
-		if wait == 0 {
-			wait = min(backoffFirst<<min(attempt, 10), backoffMax)
-		}
-		attempt++
-		if err := s.repeat(again, open, wait); err != nil {
+	for len(open) > 0 {
+		if err := s.await("acknowledgement", ackPatience, func(c *proto.SinkControl) (bool, error) {
+			return s.answer(c.GetAck(), open, moved, letters)
+		}); err != nil {
 			return err
 		}
 	}
 	if err := letters.wait(s); err != nil {
 		return err
 	}
-	if err := s.consumer.Commit(s.ctx, next); err != nil {
+	if len(moved) == 0 {
+		return nil
+	}
+	if err := s.consumer.Commit(s.ctx, moved); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil
+}
+
+// answer takes an acknowledgement. What is done with, for now or for good, leaves open.
+func (s *sinkRun) answer(ack *proto.SinkAck, open map[partition]*kafka.Fetched, moved map[string]map[int32]int64, l *letters) (bool, error) {
+	p := partition{ack.GetFrom().GetTopic(), ack.GetFrom().GetPartition()}
+	f := open[p]
+	if ack == nil || f == nil {
+		return false, nil
+	}
+	before, at := s.next[p], ack.GetNextOffset()
+	if err := s.checkAck(f, before, ack); err != nil {
+		return false, err
+	}
+	s.task.records.Add(at - before)
+	s.next[p] = at
+	refused, wait := false, time.Duration(0)
+	for _, v := range ack.GetVerdicts() {
+		retry, err := s.judge(p, f, v, l)
+		if err != nil {
+			return false, err
+		}
+		if retry {
+			refused, wait = true, time.Duration(v.GetRetryAfterMs())*time.Millisecond
+		}
+	}
+	if at > before {
+		if moved[p.topic] == nil {
+			moved[p.topic] = map[int32]int64{}
+		}
+		moved[p.topic][p.index] = at
+	}
+	switch {
+	case at >= f.Next:
+		s.task.bytes.Add(int64(len(f.Batches)))
+		s.passed(p)
+		delete(open, p)
+	case refused:
+		s.hold(p, f, wait)
+		delete(open, p)
+	}
+	return true, nil
 }
 
 // checkAck holds an ack to what was given: beyond that, records would be passed over that nobody has seen.
@@ -484,24 +507,6 @@ func (s *sinkRun) checkAck(f *kafka.Fetched, from int64, ack *proto.SinkAck) err
 		}
 	}
 	return nil
-}
-
-// repeat sends again what was refused for now.
-func (s *sinkRun) repeat(again []partition, open map[partition]*kafka.Fetched, wait time.Duration) error {
-	select {
-	case <-time.After(wait):
-	case <-s.ctx.Done():
-		return context.Cause(s.ctx)
-	}
-	for _, p := range again {
-		if f := open[p]; f != nil {
-			if err := s.give(p, f, true); err != nil {
-				return err
-			}
-		}
-	}
-	s.barrier++
-	return s.send(&proto.SinkMessage{Body: &proto.SinkMessage_Flush{Flush: &proto.Flush{Barrier: s.barrier}}})
 }
 
 // judge does what a verdict asks for. retry: the claim is to be sent again.

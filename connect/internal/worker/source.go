@@ -42,6 +42,8 @@ type sourceRun struct {
 	claims     map[string]*claim
 	released   map[string]uint64 // what must come next, if such a claim is taken up again
 	ctx        context.Context
+
+	allowed allowance
 }
 
 // claim is a part of the source that has an order of its own: a file, say.
@@ -73,7 +75,7 @@ func (t *Task) source(stop, life context.Context, p *host.Plugin, epoch int64) e
 	if s.producer, err = t.client.NewProducer(kafka.ProducerOptions{DeliveryTimeout: onlyOnce}); err != nil {
 		return err
 	}
-	defer s.close()
+	defer s.close(stop)
 	s.positions = s.producer.Fork().NewBatcher(kafka.BatcherOptions{})
 	if s.stored, err = loadPositions(life, t.client, t.Spec.Name); err != nil {
 		return err
@@ -97,14 +99,19 @@ func (t *Task) source(stop, life context.Context, p *host.Plugin, epoch int64) e
 }
 
 // closeTime is how long the end of a run waits for what is on its way.
-const closeTime = time.Second
+const closeTime = 10 * time.Second
 
-// close ends the writing. What is on its way is waited for: the next run counts what is there when it begins.
-func (s *sourceRun) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTime)
+// close waits until what is on its way is in the log: the next run counts what is there, and must not count too early.
+// What was not sent yet is given up: it was not acknowledged, so the process will send it again.
+func (s *sourceRun) close(stop context.Context) {
+	ctx, cancel := context.WithTimeout(stop, closeTime)
 	defer cancel()
+	var finished sync.WaitGroup
 	for _, c := range s.claims {
-		_ = c.settle(ctx) // it was not acknowledged: the process will send it again
+		finished.Go(func() { c.producer.Finish(ctx) })
+	}
+	finished.Wait()
+	for _, c := range s.claims {
 		c.producer.Close()
 	}
 	s.producer.Close()
@@ -122,6 +129,9 @@ func (s *sourceRun) receive() <-chan received {
 	go func() {
 		for {
 			m, err := s.stream.Recv()
+			if b := m.GetBatch(); err == nil && b != nil && m.GetEpoch() == s.epoch && !s.allowed.spend(b.Cost()) {
+				err = greedy{s.task.broke("it sends more than it has credit for")}
+			}
 			select {
 			case out <- received{m, err}:
 			case <-s.ctx.Done():
@@ -144,6 +154,7 @@ func (s *sourceRun) send(m *proto.SourceControl) error {
 }
 
 func (s *sourceRun) credit(bytes int64, batches int32) error {
+	s.allowed.grow(bytes, int64(batches))
 	return s.send(&proto.SourceControl{Body: &proto.SourceControl_Credit{Credit: &proto.Credit{Bytes: bytes, Batches: batches}}})
 }
 
@@ -184,7 +195,9 @@ func (s *sourceRun) round(first received, in <-chan received) (drained bool, err
 	var released []string
 	var end error // of the process: what it has sent before counts
 	for r, more := first, true; more && end == nil; {
-		if r.err != nil {
+		if errors.As(r.err, new(greedy)) {
+			end = r.err
+		} else if r.err != nil {
 			end = s.task.died(s.ctx, r.err)
 		} else if r.msg.GetEpoch() == s.epoch {
 			switch body := r.msg.GetBody().(type) {
@@ -382,6 +395,9 @@ func (c *claim) skip(topic string, index int32) bool {
 	return c.position.Written.Skip(topic, index)
 }
 
+// codecBits are the attributes that a plugin may set: how a batch is compressed, not that it is a transaction's.
+const codecBits = 0x07
+
 // frame checks a record batch and writes its records: whole, where they have no keys, else each to its partition.
 func (c *claim) frame(b *proto.SourceBatch) error {
 	spec := c.run.task.Spec
@@ -395,6 +411,8 @@ func (c *claim) frame(b *proto.SourceBatch) error {
 		err = errors.New("its CRC does not match")
 	case h.Control():
 		err = errors.New("it is a control batch")
+	case h.Attributes&^codecBits != 0 || h.BaseOffset != 0 || h.ProducerID != -1:
+		err = fmt.Errorf("attributes %#x, base offset %d and producer %d are the log's to say", h.Attributes, h.BaseOffset, h.ProducerID)
 	case h.Count != int32(b.GetCount()) || h.LastOffsetDelta != h.Count-1:
 		err = fmt.Errorf("%d records announced, %d in the batch", b.GetCount(), h.Count)
 	}
