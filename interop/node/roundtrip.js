@@ -1,5 +1,6 @@
-// kafkajs: keys, gzip, a group. node roundtrip.js BOOTSTRAP
+// kafkajs: every compression, keys, a group. node roundtrip.js BOOTSTRAP
 import kafkajs from 'kafkajs'
+import './codecs.js'
 
 const { Kafka, CompressionTypes, logLevel } = kafkajs
 const kafka = new Kafka({ clientId: 'interop', brokers: [process.argv[2]], logLevel: logLevel.ERROR })
@@ -37,6 +38,5 @@ async function roundTrip(topic, compression) {
   await admin.disconnect()
 }
 
-await roundTrip('kafkajs-none', CompressionTypes.None)
-await roundTrip('kafkajs-gzip', CompressionTypes.GZIP)
+for (const name of ['None', 'GZIP', 'Snappy', 'LZ4', 'ZSTD']) await roundTrip(`kafkajs-${name}`, CompressionTypes[name])
 console.log('kafkajs ok')
