@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/coord"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
@@ -22,6 +23,7 @@ type API struct {
 	Replicas *replica.Manager
 	Groups   *coord.Groups
 	Log      *slog.Logger
+	Auth     auth.Authorizer // nil: everybody may do everything
 
 	// Advertised is where clients that came to a call's listener find this broker.
 	Advertised func(c *Call) (host string, port int32)
@@ -46,6 +48,7 @@ type Call struct {
 	Version    int16
 	ClientID   string
 	ClientHost string
+	Principal  auth.Principal
 	Listener   string // address of the listener that the connection came through; empty for the in-memory door
 
 	parked bool
