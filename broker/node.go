@@ -61,7 +61,7 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 		return n, err
 	}
 	n.groups = coord.New(coord.Config{
-		Meta: n.meta, Broker: p.config, Replicas: n.replicas, Create: n.createOffsetsTopic, Log: p.logger, Clock: time.Now,
+		Meta: n.meta, Broker: p.config, Replicas: n.replicas, Create: n.createInternalTopic("offsets.topic."), Log: p.logger, Clock: time.Now,
 	})
 	n.api = &api.API{Groups: n.groups, NodeID: p.node, Meta: n.meta, Config: p.config, Replicas: n.replicas, Log: p.logger, Advertised: n.advertised}
 	n.server = wire.NewServer(n.api, wire.Config{

@@ -40,6 +40,5 @@ func (a *API) coordinator(c *Call, kind int8, key string) error {
 	case key == "":
 		return kerr.InvalidGroupID
 	}
-	_, err := a.Groups.Ready(c.Context)
-	return err
+	return a.Groups.Ready(c.Context)
 }

@@ -5,14 +5,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
-	"sync"
-	"time"
 
 	"github.com/leatstream/leat/broker/internal/group"
-	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -20,74 +16,27 @@ import (
 // OffsetsTopic holds groups and their offsets.
 const OffsetsTopic = "__consumer_offsets"
 
-// Config is what Groups needs of the broker.
-type Config struct {
-	Meta     *meta.Store
-	Broker   *meta.BrokerConfig
-	Replicas *replica.Manager
-	Create   func(ctx context.Context) error // makes OffsetsTopic if it is not there
-	Log      *slog.Logger
-	Clock    func() time.Time
-}
-
 // Groups are the consumer groups that this broker coordinates.
 type Groups struct {
-	cfg Config
-
-	mu     sync.Mutex
-	shards map[int32]*shard
-	closed bool
+	cfg   Config
+	topic topic[*shard]
 }
 
 // New coordinates groups. Nothing is read before a group is asked for.
 func New(cfg Config) *Groups {
-	return &Groups{cfg: cfg, shards: map[int32]*shard{}}
+	g := &Groups{cfg: cfg}
+	g.topic = topic[*shard]{cfg: &g.cfg, name: OffsetsTopic, shards: map[int32]*shard{}}
+	g.topic.make = func(p *replica.Partition) *shard { return newShard(g, p) }
+	return g
 }
 
 // Close stops the timers.
-func (g *Groups) Close() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.closed = true
-	for _, s := range g.shards {
-		s.close()
-	}
-}
+func (g *Groups) Close() { g.topic.close() }
 
-// Ready makes the offsets topic if needed and returns how many partitions it has.
-func (g *Groups) Ready(ctx context.Context) (int32, error) {
-	t := g.cfg.Meta.Image().Topic(OffsetsTopic)
-	if t == nil {
-		if err := g.cfg.Create(ctx); err != nil {
-			return 0, err
-		}
-		if t = g.cfg.Meta.Image().Topic(OffsetsTopic); t == nil {
-			return 0, kerr.CoordinatorNotAvailable
-		}
-	}
-	return int32(len(t.Partitions)), nil
-}
-
-// hash is Java's String.hashCode, by which Kafka deals groups out to partitions.
-func hash(s string) int32 {
-	var h int32
-	for _, c := range utf16(s) {
-		h = 31*h + int32(c)
-	}
-	return h
-}
-
-func utf16(s string) []uint16 {
-	var out []uint16
-	for _, r := range s {
-		if r >= 0x10000 {
-			r -= 0x10000
-			out = append(out, uint16(0xd800+r>>10), uint16(0xdc00+r&0x3ff))
-			continue
-		}
-		out = append(out, uint16(r))
-	}
-	return out
+// Ready makes the offsets topic if needed.
+func (g *Groups) Ready(ctx context.Context) error {
+	_, err := g.topic.ready(ctx)
+	return err
 }
 
 // shardOf finds the shard that a group belongs to, and loads it.
@@ -95,61 +44,7 @@ func (g *Groups) shardOf(ctx context.Context, id string) (*shard, error) {
 	if id == "" {
 		return nil, kerr.InvalidGroupID
 	}
-	n, err := g.Ready(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return g.shard((hash(id) & 0x7fffffff) % n)
-}
-
-func (g *Groups) shard(index int32) (*shard, error) {
-	t := g.cfg.Meta.Image().Topic(OffsetsTopic)
-	if t == nil {
-		return nil, kerr.CoordinatorNotAvailable
-	}
-	p := g.cfg.Replicas.Get(replica.ID{Topic: t.ID, Partition: index})
-	if p == nil {
-		return nil, kerr.NotCoordinator
-	}
-	g.mu.Lock()
-	if g.closed {
-		g.mu.Unlock()
-		return nil, kerr.CoordinatorNotAvailable
-	}
-	var stale *shard
-	s := g.shards[index]
-	if s == nil || s.log != p { // the first use, or the topic was made anew
-		stale = s
-		s = newShard(g, p)
-		g.shards[index] = s
-	}
-	g.mu.Unlock()
-	if stale != nil {
-		stale.close()
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s, s.load()
-}
-
-// all loads and returns every shard that may hold groups.
-func (g *Groups) all() ([]*shard, error) {
-	t := g.cfg.Meta.Image().Topic(OffsetsTopic)
-	if t == nil {
-		return nil, nil
-	}
-	var out []*shard
-	for i := range t.Partitions {
-		s, err := g.shard(int32(i))
-		if errors.Is(err, kerr.NotCoordinator) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, s)
-	}
-	return out, nil
+	return g.topic.of(ctx, id)
 }
 
 func (g *Groups) settings() group.Config {
@@ -283,7 +178,7 @@ func (g *Groups) Describe(ctx context.Context, id string) (Described, error) {
 
 // List tells which groups there are, without their members, by id.
 func (g *Groups) List() ([]Described, error) {
-	shards, err := g.all()
+	shards, err := g.topic.all()
 	if err != nil {
 		return nil, err
 	}

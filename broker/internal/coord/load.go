@@ -2,66 +2,27 @@ package coord
 
 import (
 	"encoding/binary"
-	"fmt"
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/group"
-	"github.com/leatstream/leat/broker/internal/storage"
 	"github.com/leatstream/leat/internal/batch"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// loadBytes is how much of the log is read at once.
-const loadBytes = 1 << 20
-
-// load reads the partition's groups, once. The caller holds the lock.
+// load reads the partition's groups, once.
 func (s *shard) load() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.loaded {
 		return nil
 	}
-	end, err := s.log.HighWatermark()
-	if err != nil {
-		return err
-	}
-	offset, err := s.log.StartOffset()
-	if err != nil {
-		return err
-	}
 	metadata := map[string]*kmsg.GroupMetadataValue{}
-	var scratch batch.Scratch
-	for offset < end {
-		read, err := s.log.Read(offset, loadBytes, true)
-		if err != nil {
-			return err
+	if err := s.log.replay(func(h *batch.Header, r *batch.Record) {
+		if err := s.replay(metadata, r); err != nil { // one record is not worth all groups of the partition
+			s.groupsOf.cfg.Log.Error("a record of the offsets topic cannot be read and is passed over", "offset", h.BaseOffset+int64(r.OffsetDelta), "error", err)
 		}
-		raw := make([]byte, read.Chunk.Len)
-		err = read.Chunk.ReadInto(raw)
-		read.Chunk.Release()
-		if err != nil {
-			return err
-		}
-		from := offset
-		for len(raw) >= batch.HeaderLen {
-			h, err := batch.ReadHeader(raw)
-			if err != nil {
-				return err
-			}
-			if h.Size() > len(raw) {
-				break
-			}
-			if err := batch.Walk(raw, batch.Limits{}, &scratch, func(r *batch.Record) error {
-				if err := s.replay(metadata, r); err != nil { // one record is not worth all groups of the partition
-					s.groupsOf.cfg.Log.Error("a record of the offsets topic cannot be read and is passed over", "offset", h.BaseOffset+int64(r.OffsetDelta), "error", err)
-				}
-				return nil
-			}); err != nil {
-				return fmt.Errorf("%s at offset %d: %w", OffsetsTopic, h.BaseOffset, err)
-			}
-			offset, raw = h.LastOffset()+1, raw[h.Size():]
-		}
-		if offset == from {
-			return fmt.Errorf("%s at offset %d: %w", OffsetsTopic, offset, storage.ErrDamaged)
-		}
+	}); err != nil {
+		return err
 	}
 	now := s.groupsOf.cfg.Clock()
 	for id, v := range metadata {

@@ -134,7 +134,7 @@ func (g *Groups) CheckMember(ctx context.Context, id, member string, epoch int32
 // TopicsGone removes the offsets of topics that were deleted: a topic made anew under an old name begins without them.
 // It reads every group that is not loaded yet, so it runs beside whoever deletes.
 func (g *Groups) TopicsGone(names map[string]bool) {
-	shards, err := g.all()
+	shards, err := g.topic.all()
 	if err != nil {
 		g.cfg.Log.Warn("the offsets of deleted topics stay for now", "error", err)
 		return

@@ -15,9 +15,6 @@ const (
 	groupValueVersion  = 3
 )
 
-// record is a key and a value for the offsets topic; a nil value removes the key.
-type record struct{ key, value []byte }
-
 func offsetKey(id string, at partition) []byte {
 	k := kmsg.NewOffsetCommitKey()
 	k.Version, k.Group, k.Topic, k.Partition = offsetKeyVersion, id, at.topic, at.index

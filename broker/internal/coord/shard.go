@@ -6,7 +6,6 @@ import (
 
 	"github.com/leatstream/leat/broker/internal/group"
 	"github.com/leatstream/leat/broker/internal/replica"
-	"github.com/leatstream/leat/internal/batch"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
@@ -16,14 +15,13 @@ type answer func(group.Answer)
 // shard is the groups of one partition of the offsets topic.
 type shard struct {
 	groupsOf *Groups
-	log      *replica.Partition
+	log      journal
 
 	mu     sync.Mutex
 	loaded bool
 	groups map[string]*managed
 
-	writing sync.Mutex // builders are reused, and records leave in the order of events
-	builder *batch.Builder
+	writing sync.Mutex // held while a batch gets its place in the log
 }
 
 // managed is a group with what the coordinator keeps beside it.
@@ -45,9 +43,11 @@ type partition struct {
 	index int32
 }
 
-func newShard(g *Groups, log *replica.Partition) *shard {
-	return &shard{groupsOf: g, log: log, groups: map[string]*managed{}, builder: batch.NewBuilder(batch.None)}
+func newShard(g *Groups, p *replica.Partition) *shard {
+	return &shard{groupsOf: g, log: newJournal(&g.cfg, OffsetsTopic, p), groups: map[string]*managed{}}
 }
+
+func (s *shard) partition() *replica.Partition { return s.log.Partition }
 
 func (s *shard) close() {
 	s.mu.Lock()
@@ -118,44 +118,11 @@ func (s *shard) write(records []record, done func(error)) {
 // writeLocked is write for who holds the lock, which is given back before anything is answered, and after the batch has
 // its place in the log: records are in the order of events.
 func (s *shard) writeLocked(records []record, done func(base int64, err error)) {
-	now := s.groupsOf.cfg.Clock()
 	s.writing.Lock()
 	s.mu.Unlock()
-	s.builder.Reset()
-	for _, r := range records {
-		s.builder.Append(now.UnixMilli(), r.key, r.value, nil)
-	}
-	raw, err := s.builder.Build(nil)
-	if err != nil {
-		s.writing.Unlock()
-		done(-1, err)
-		return
-	}
-	type outcome struct {
-		base int64
-		err  error
-	}
-	answers := make(chan outcome, 1)
-	inside := true
-	var mu sync.Mutex
-	s.log.AppendOwn(raw, now, func(res replica.Result, err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if inside { // called before AppendOwn returned, with the lock of writing held
-			answers <- outcome{res.BaseOffset, err}
-			return
-		}
-		done(res.BaseOffset, err)
-	})
+	settle, _ := s.log.append(records, nil, done) // done hears of an error
 	s.writing.Unlock()
-	mu.Lock()
-	inside = false
-	mu.Unlock()
-	select {
-	case a := <-answers:
-		done(a.base, a.err)
-	default:
-	}
+	settle()
 }
 
 // arm sets the timer for the group's next deadline. It fires too early when deadlines moved: then it is set again.

@@ -51,7 +51,7 @@ func New(tb testing.TB, fs vfs.FS, path string, properties map[string]string) *R
 	log := slog.New(slog.DiscardHandler)
 	groups := coord.New(coord.Config{
 		Meta: r.Meta, Broker: config, Replicas: r.Replicas, Log: log, Clock: time.Now,
-		Create: func(ctx context.Context) error { return r.create(ctx, coord.OffsetsTopic, meta.NewTopicID(), 3) },
+		Create: func(ctx context.Context, name string) error { return r.create(ctx, name, meta.NewTopicID(), 3) },
 	})
 	r.API = &api.API{
 		Meta: r.Meta, Config: config, Replicas: r.Replicas, Groups: groups, Log: log,
