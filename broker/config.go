@@ -25,6 +25,8 @@ type Config struct {
 	Advertised []string
 	// Properties are broker configurations by Kafka's names, as in server.properties.
 	Properties map[string]string
+	// ClusterID names the cluster that a new data directory founds; "": a random one. A directory of another cluster is refused.
+	ClusterID string
 	// Logger gets what an operator should know; nil: nothing is logged.
 	Logger *slog.Logger
 	// Insecure allows listeners that other machines can reach, though nobody has to authenticate.
@@ -43,6 +45,7 @@ func (c Config) Validate() error {
 // plan is a checked Config: every default is filled in.
 type plan struct {
 	node      int32
+	clusterID string
 	dataDir   string
 	fs        vfs.FS
 	listeners []listener
@@ -56,7 +59,7 @@ type plan struct {
 type listener struct{ addr, advertised string }
 
 func (c Config) resolve() (*plan, error) {
-	p := &plan{dataDir: c.DataDir, fs: c.FS, logger: c.Logger}
+	p := &plan{dataDir: c.DataDir, fs: c.FS, logger: c.Logger, clusterID: c.ClusterID}
 	if p.logger == nil {
 		p.logger = slog.New(slog.DiscardHandler)
 	}
@@ -70,6 +73,12 @@ func (c Config) resolve() (*plan, error) {
 	p.config, p.ignored, err = meta.NewBrokerConfig(p.node, c.Properties)
 	if err != nil {
 		return nil, &ConfigError{err.Error(), "every name and its meaning is in Kafka's broker configuration reference"}
+	}
+	if err := checkAlone(c.Properties); err != nil {
+		return nil, err
+	}
+	if err := checkClusterID(c.ClusterID); err != nil {
+		return nil, err
 	}
 	p.rack = p.config.String("broker.rack")
 	if dirs := p.config.List("log.dirs"); p.dataDir == "" && len(dirs) > 0 {
@@ -101,15 +110,18 @@ func nodeID(properties map[string]string) (int32, error) {
 
 func (c Config) listeners(config *meta.BrokerConfig) ([]listener, error) {
 	addrs, advertised := c.Listen, c.Advertised
-	if addrs == nil {
-		var err error
-		if addrs, err = kafkaListeners(config.List("listeners")); err != nil {
-			return nil, err
-		}
-	}
 	if advertised == nil {
 		var err error
 		if advertised, err = kafkaListeners(config.List("advertised.listeners")); err != nil {
+			return nil, err
+		}
+	}
+	if _, told := c.Properties["listeners"]; addrs == nil && !told && len(advertised) > 0 {
+		addrs = onLoopback(advertised)
+	}
+	if addrs == nil {
+		var err error
+		if addrs, err = kafkaListeners(config.List("listeners")); err != nil {
 			return nil, err
 		}
 	}
@@ -134,6 +146,19 @@ func (c Config) listeners(config *meta.BrokerConfig) ([]listener, error) {
 		out = append(out, l)
 	}
 	return out, nil
+}
+
+// onLoopback is where a broker listens of which only the advertised addresses are said: on the same ports.
+func onLoopback(advertised []string) []string {
+	var out []string
+	for _, addr := range advertised {
+		_, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return advertised // which says what is wrong with it
+		}
+		out = append(out, net.JoinHostPort("127.0.0.1", port))
+	}
+	return out
 }
 
 // kafkaListeners reads NAME://HOST:PORT as Kafka writes listeners. The controller's are left out: they have no client.

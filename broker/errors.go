@@ -44,6 +44,12 @@ func dirError(path string, err error) error {
 	}
 }
 
+// foreignDir refuses a directory of Apache Kafka: its logs are laid out in another way, and are its own.
+func foreignDir(path string) error {
+	return &StartError{fmt.Sprintf("the data directory %s is one of Apache Kafka: it has a meta.properties", path),
+		"name another directory with --data DIR; records move over by producing them again", nil}
+}
+
 func listenError(addr string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):

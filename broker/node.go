@@ -51,6 +51,9 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 			n = nil
 		}
 	}()
+	if _, err := p.fs.Stat(p.fs.PathJoin(p.dataDir, "meta.properties")); err == nil {
+		return n, foreignDir(p.dataDir)
+	}
 	if n.dir, err = storage.OpenDir(p.fs, p.dataDir); err != nil {
 		return n, dirError(p.dataDir, err)
 	}
@@ -118,8 +121,18 @@ func (n *node) register(ctx context.Context) error {
 	if len(n.doors) > 0 {
 		self.Host, self.Port = n.doors[0].told("")
 	}
+	id := n.plan.clusterID
+	if id == "" {
+		id = newClusterID()
+	}
+	if have := n.meta.Image().ClusterID(); have != "" && n.plan.clusterID != "" && have != id {
+		return &StartError{
+			Message: fmt.Sprintf("the data directory %s belongs to the cluster %s, but this is to be a node of %s", n.plan.dataDir, have, id),
+			Hint:    "leave the cluster id (CLUSTER_ID) out, or name another directory with --data DIR",
+		}
+	}
 	_, err := n.meta.Propose(ctx, func(m *meta.Image) ([]meta.Record, error) {
-		return meta.RegisterBroker(m, newClusterID(), self), nil
+		return meta.RegisterBroker(m, id, self), nil
 	})
 	if err != nil {
 		return dirError(n.plan.dataDir, err)

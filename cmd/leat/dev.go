@@ -41,7 +41,11 @@ func devCommand(std stdio) *cobra.Command {
 func dev(ctx context.Context, std stdio, f *brokerFlags, m *manifest.Manifest, pluginDir string, untilIdle bool) error {
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx)) // the broker stops last
 	defer stopServing()
-	b, wait, err := f.start(serving, std)
+	cfg, err := f.read(nil, func(string) bool { return true })
+	if err != nil {
+		return err
+	}
+	b, wait, err := f.start(serving, std, cfg)
 	if err != nil {
 		return err
 	}

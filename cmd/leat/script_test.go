@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs every command that the README and the issue name, as a user types it. $REPO is the repository, $ADDR a
-// free address on loopback; `serving ADDR` waits until something listens there, `exits CODE COMMAND…` checks an exit code.
+// free address on loopback, $PORT its port; `serving ADDR` waits until something listens there, `exits CODE COMMAND…` checks an exit code.
 func TestScripts(t *testing.T) {
 	repo, err := filepath.Abs("../..")
 	if err != nil {
@@ -33,6 +34,7 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("REPO", repo)
 			env.Setenv("ADDR", l.Addr().String())
+			env.Setenv("PORT", strings.TrimPrefix(l.Addr().String(), "127.0.0.1:"))
 			return l.Close()
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serving": serving, "exits": exits},

@@ -5,15 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
 	"github.com/leatstream/leat/broker"
+	"github.com/leatstream/leat/internal/diag"
 	"github.com/spf13/cobra"
 )
 
 // brokerFlags say where a broker keeps its data and where clients find it.
 type brokerFlags struct {
+	config   string // a leat.yaml or a server.properties; of `leat serve` only
 	data     string
 	listen   []string
 	set      []string
@@ -38,27 +41,22 @@ func (f *brokerFlags) logger(std stdio) *slog.Logger {
 }
 
 // properties reads --set.
-func (f *brokerFlags) properties() (map[string]string, error) {
-	out := map[string]string{}
+func (f *brokerFlags) properties() ([]property, error) {
+	var out []property
 	for _, kv := range f.set {
 		k, v, ok := strings.Cut(kv, "=")
 		if !ok {
 			return nil, usageError("--set %s: want KEY=VALUE", kv)
 		}
-		out[k] = v
+		out = append(out, property{k, v, diag.Pos{File: "--set"}})
 	}
 	return out, nil
 }
 
 // start runs a broker until ctx ends and returns when it serves. wait gives what it ended with.
-func (f *brokerFlags) start(ctx context.Context, std stdio) (b *broker.Broker, wait func() error, err error) {
-	properties, err := f.properties()
-	if err != nil {
-		return nil, nil, err
-	}
-	b, err = broker.New(broker.Config{
-		DataDir: f.data, Listen: f.listen, Properties: properties, Insecure: f.insecure, Logger: f.logger(std),
-	})
+func (f *brokerFlags) start(ctx context.Context, std stdio, cfg broker.Config) (b *broker.Broker, wait func() error, err error) {
+	cfg.Logger = f.logger(std)
+	b, err = broker.New(cfg)
 	if err != nil {
 		return nil, nil, brokerError(err)
 	}
@@ -89,15 +87,20 @@ func serveCommand(std stdio) *cobra.Command {
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			began := time.Now()
-			b, wait, err := f.start(cmd.Context(), std)
+			cfg, err := f.read(os.Environ(), cmd.Flags().Changed)
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(std.err, "leat serves Kafka clients on %s, data in %s (started in %d ms)\n", b.Addr(), f.data, time.Since(began).Milliseconds())
+			b, wait, err := f.start(cmd.Context(), std, cfg)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(std.err, "leat serves Kafka clients on %s, data in %s (started in %d ms)\n", strings.Join(b.Addrs(), " and "), cfg.DataDir, time.Since(began).Milliseconds())
 			fmt.Fprintf(std.err, "  try: leat topic create topic1 · echo hello | leat produce topic1 · leat consume topic1\n")
 			return wait()
 		},
 	}
 	f.addTo(cmd)
+	cmd.Flags().StringVar(&f.config, "config", "", "a leat.yaml or a server.properties of Kafka; KAFKA_* variables count more, flags most")
 	return cmd
 }

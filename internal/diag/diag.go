@@ -144,6 +144,15 @@ func Nearest(word string, known []string) string {
 	return best
 }
 
+// Misspelt returns the known word from which word differs by two letters at most, or "": for words that may well be right
+// elsewhere.
+func Misspelt(word string, known []string) string {
+	if near := Nearest(word, known); near != "" && distance(strings.ToLower(word), strings.ToLower(near)) <= 2 {
+		return near
+	}
+	return ""
+}
+
 // distance is the optimal string alignment distance: Levenshtein plus swapped neighbours.
 func distance(a, b string) int {
 	s, t := []rune(a), []rune(b)

@@ -43,3 +43,14 @@ func TestNearest(t *testing.T) {
 		}
 	}
 }
+
+func TestMisspelt(t *testing.T) {
+	known := []string{"offsets.topic.replication.factor", "connections.max.idle.ms"}
+	for word, want := range map[string]string{
+		"offset.topic.replication.factor": "offsets.topic.replication.factor", "confluent.topic.replication.factor": "", "connections.max.reauth.ms": "",
+	} {
+		if got := Misspelt(word, known); got != want {
+			t.Errorf("Misspelt(%q) = %q, want %q", word, got, want)
+		}
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/leatstream/leat/internal/diag"
 )
 
 // Values reads configurations by Kafka's name. Asking for a name that the table does not have, or as another type, is a
@@ -76,16 +78,11 @@ func NewBrokerConfig(node int32, properties map[string]string) (c *BrokerConfig,
 	c.image.Store(NewImage())
 	var wrong []string
 	for _, name := range slices.Sorted(maps.Keys(properties)) {
-		d := brokerTable[name]
-		switch {
-		case d != nil:
-			if err := d.Check(properties[name]); err != nil {
-				wrong = append(wrong, err.Error())
-			}
-			c.static[name] = properties[name]
-		case withoutEffect[name] == nil && nearest(brokerTable, name) != "":
-			_, err := BrokerDef(name)
+		switch known, err := CheckBrokerProperty(name, properties[name]); {
+		case err != nil:
 			wrong = append(wrong, err.Error())
+		case known:
+			c.static[name] = properties[name]
 		default:
 			ignored = append(ignored, name)
 		}
@@ -94,6 +91,20 @@ func NewBrokerConfig(node int32, properties map[string]string) (c *BrokerConfig,
 		return nil, nil, refuse(ErrInvalidConfig, "%s", strings.Join(wrong, "; "))
 	}
 	return c, ignored, nil
+}
+
+// CheckBrokerProperty tells whether a property that a broker is started with has an effect. A wrong value is an error, and
+// so is a name that is a typing mistake of one that there is; another unknown one is not: Kafka has many.
+func CheckBrokerProperty(name, value string) (known bool, err error) {
+	if d := brokerTable[name]; d != nil {
+		return true, d.Check(value)
+	}
+	if withoutEffect[name] == nil {
+		if near := diag.Misspelt(name, slices.Sorted(maps.Keys(brokerTable))); near != "" {
+			return false, refuse(ErrInvalidConfig, "Unknown broker config name: %s (did you mean %s?)", name, near)
+		}
+	}
+	return false, nil
 }
 
 // Follow makes c see what was altered in image.
