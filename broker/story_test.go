@@ -34,6 +34,7 @@ type story struct {
 	conn net.Conn
 	corr int32
 
+	dir     string            // the data directory, once it was asked for
 	members map[string]string // what members of groups are called in the story
 
 	max map[int16]int16 // newest version served, by API
@@ -53,6 +54,15 @@ var storyCommands = map[string]func(*story, *datadriven.TestData) string{
 	"replace-configs":     (*story).replaceConfigs,
 	"describe-cluster":    (*story).describeCluster,
 	"reassignments":       (*story).reassignments,
+	"reassign":            (*story).reassign,
+	"elect":               (*story).elect,
+	"log-dirs":            (*story).logDirs,
+	"move-log-dirs":       (*story).moveLogDirs,
+	"quorum":              (*story).quorum,
+	"features":            (*story).features,
+	"update-features":     (*story).updateFeatures,
+	"unregister":          (*story).unregister,
+	"config-resources":    (*story).configResources,
 	"versions":            (*story).versions,
 	"producer-id":         (*story).producerID,
 	"produce":             (*story).produce,

@@ -27,6 +27,7 @@ func (a *API) apiVersions(c *Call, req *kmsg.ApiVersionsRequest, resp *kmsg.ApiV
 		}
 	}
 	resp.ApiKeys = advertised()
+	a.advertiseFeatures(resp, c.Version)
 	return nil
 }
 

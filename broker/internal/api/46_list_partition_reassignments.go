@@ -1,10 +1,13 @@
 package api
 
-import "github.com/twmb/franz-go/pkg/kmsg"
+import (
+	"github.com/leatstream/leat/broker/internal/auth"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
 
 var _ = handle(0, 0, (*API).listPartitionReassignments)
 
 // listPartitionReassignments says that no partition is on its way to other brokers, which holds while there is one broker.
-func (a *API) listPartitionReassignments(*Call, *kmsg.ListPartitionReassignmentsRequest, *kmsg.ListPartitionReassignmentsResponse) error {
-	return nil
+func (a *API) listPartitionReassignments(c *Call, _ *kmsg.ListPartitionReassignmentsRequest, _ *kmsg.ListPartitionReassignmentsResponse) error {
+	return a.allowCluster(c, auth.Describe)
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 	"syscall"
 
@@ -28,6 +29,10 @@ var codes = []struct {
 	{meta.ErrInvalidConfig, kerr.InvalidConfig},
 	{meta.ErrInvalidRequest, kerr.InvalidRequest},
 	{meta.ErrTopicDeletionDisabled, kerr.TopicDeletionDisabled},
+	{meta.ErrElectionNotNeeded, kerr.ElectionNotNeeded},
+	{meta.ErrNoPreferredLeader, kerr.PreferredLeaderNotAvailable},
+	{meta.ErrNoEligibleLeader, kerr.EligibleLeadersNotAvailable},
+	{meta.ErrNoReassignment, kerr.NoReassignmentInProgress},
 	{replica.ErrGone, kerr.UnknownTopicOrPartition},
 	{replica.ErrOutOfRange, kerr.OffsetOutOfRange},
 	{replica.ErrEpochOld, kerr.FencedLeaderEpoch},
@@ -81,6 +86,11 @@ func message(err error) *string {
 		}
 	}
 	return kmsg.StringPtr(err.Error())
+}
+
+// worded is a refusal of some kind, with what to tell the user.
+func worded(kind error, format string, args ...any) error {
+	return &meta.Error{Kind: kind, Message: fmt.Sprintf(format, args...)}
 }
 
 // refusal is an error as responses carry it: its code, and its message.

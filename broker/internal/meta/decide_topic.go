@@ -144,7 +144,7 @@ func spread(m *Image, from, to, replication int) [][]int32 {
 }
 
 func checkAssignment(m *Image, manual [][]int32) error {
-	for i, replicas := range manual {
+	for _, replicas := range manual {
 		if len(replicas) == 0 {
 			return refuse(ErrInvalidAssignment, "The manual partition assignment includes an empty replica list.")
 		}
@@ -156,7 +156,7 @@ func checkAssignment(m *Image, manual [][]int32) error {
 				return refuse(ErrInvalidAssignment, "The manual partition assignment includes the broker %d more than once.", id)
 			}
 			if _, ok := m.Broker(id); !ok {
-				return refuse(ErrInvalidAssignment, "The manual partition assignment of partition %d includes broker %d, but no such broker is registered.", i, id)
+				return refuse(ErrInvalidAssignment, "The manual partition assignment includes broker %d, but no such broker is registered.", id)
 			}
 		}
 	}

@@ -17,6 +17,10 @@ var (
 	ErrInvalidConfig         = errors.New("invalid configuration")
 	ErrInvalidRequest        = errors.New("invalid request")
 	ErrTopicDeletionDisabled = errors.New("topic deletion is disabled")
+	ErrElectionNotNeeded     = errors.New("no election is needed")
+	ErrNoPreferredLeader     = errors.New("the preferred leader is not available")
+	ErrNoEligibleLeader      = errors.New("no eligible leader is available")
+	ErrNoReassignment        = errors.New("no reassignment is in progress")
 )
 
 // Error is a refusal worded for the user. errors.Is finds its Kind.

@@ -20,6 +20,8 @@ type Store struct {
 	log   Log
 	image atomic.Pointer[Image]
 
+	offset atomic.Int64 // of the log, behind what image has
+
 	deciding sync.Mutex // one decision at a time: each is made on the image that it changes
 
 	mu          sync.Mutex
@@ -38,6 +40,9 @@ func (s *Store) Start() error { return s.log.Start(s.apply) }
 
 // Image is the cluster as it is now.
 func (s *Store) Image() *Image { return s.image.Load() }
+
+// Offset is the place in the log that Image has come to.
+func (s *Store) Offset() int64 { return s.offset.Load() }
 
 // Subscribe has fn called with every change from now on, in order, before anybody else can see it: who learns of a topic
 // finds its partitions open. fn must not propose, and Image is still the old one.
@@ -87,5 +92,6 @@ func (s *Store) apply(entry [][]byte) error {
 		fn(old, next)
 	}
 	s.image.Store(next)
+	s.offset.Add(int64(len(entry)))
 	return nil
 }

@@ -63,6 +63,9 @@ func (m *Manager) Delete(id ID) error {
 	return p.delete()
 }
 
+// Volume is where the partitions are.
+func (m *Manager) Volume() storage.Volume { return m.dir.Volume() }
+
 // Close makes everything durable and closes the files.
 func (m *Manager) Close() error {
 	m.mu.Lock()

@@ -91,6 +91,12 @@ func (p *Partition) StartOffset() (int64, error) { return p.log.StartOffset() }
 // EndOffset is the offset that the next record gets.
 func (p *Partition) EndOffset() (int64, error) { return p.log.EndOffset() }
 
+// Size is what the partition's records take on disk, in bytes.
+func (p *Partition) Size() (int64, error) {
+	size, err := p.log.Size()
+	return size, p.wrap(err)
+}
+
 // EpochEnd answers OffsetForLeaderEpoch (KIP-101): the largest epoch at or below the one asked for, and its end.
 func (p *Partition) EpochEnd(epoch int32) (int32, int64, error) {
 	end, err := p.log.EndOffset()

@@ -1,0 +1,41 @@
+package api
+
+import (
+	"github.com/leatstream/leat/broker/internal/auth"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var _ = handle(0, 2, (*API).updateFeatures)
+
+// updateFeatures takes levels that are in force already: they come with the version of this broker and change with it only.
+func (a *API) updateFeatures(c *Call, req *kmsg.UpdateFeaturesRequest, resp *kmsg.UpdateFeaturesResponse) error {
+	if err := a.allowCluster(c, auth.Alter); err != nil {
+		return err
+	}
+	for _, u := range req.FeatureUpdates {
+		err := checkFeature(u.Feature, u.MaxVersionLevel)
+		if err != nil && c.Version >= 2 { // which has no results: one that is refused refuses all
+			return err
+		}
+		r := kmsg.NewUpdateFeaturesResponseResult()
+		r.Feature = u.Feature
+		r.ErrorCode, r.ErrorMessage = refusal(err)
+		resp.Results = append(resp.Results, r)
+	}
+	return nil
+}
+
+func checkFeature(name string, level int16) error {
+	for _, f := range features {
+		switch {
+		case f.name != name:
+		case f.level == level:
+			return nil
+		default:
+			return worded(kerr.InvalidUpdateVersion,
+				"Invalid update version %d for feature %s. This version of the broker has level %d, and no other.", level, name, f.level)
+		}
+	}
+	return worded(kerr.InvalidUpdateVersion, "Invalid update version %d for feature %s. This broker does not have that feature.", level, name)
+}
