@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/leatstream/leat/broker/internal/auth"
 	"pgregory.net/rapid"
 )
 
@@ -251,6 +252,15 @@ func TestModel(t *testing.T) {
 			"ids": func(*rapid.T) {
 				propose(func(m *Image) ([]Record, error) { _, r := AllocateProducerIDs(m); return r, nil })
 			},
+			"acl": func(t *rapid.T) {
+				a := auth.ACL{Kind: auth.Topic, Pattern: auth.Literal, Name: names.Draw(t, "name"), Principal: "User:a", Host: "*", Operation: auth.Read, Permission: auth.Allow}
+				propose(func(m *Image) ([]Record, error) { _, r := CreateACLs(m, []auth.ACL{a, a}); return r, nil })
+			},
+			"remove acl": func(t *rapid.T) {
+				name := names.Draw(t, "name")
+				f := auth.Filter{Kind: auth.Topic, Pattern: auth.AnyPattern, Name: &name, Operation: auth.Any, Permission: auth.AnyPermission}
+				propose(func(m *Image) ([]Record, error) { _, _, r := DeleteACLs(m, []auth.Filter{f, f}); return r, nil })
+			},
 			"": func(t *rapid.T) {
 				m := s.Image()
 				if again := NewImage().Apply(m.Records()...); !reflect.DeepEqual(again, m) {
@@ -285,6 +295,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(Encode(nil, r))
 	}
 	f.Add(Encode(nil, TopicDeleted{id(1)}))
+	f.Add(Encode(nil, ACLCreated{auth.ACL{Kind: auth.Topic, Pattern: auth.Literal, Name: "t", Principal: "User:a", Host: "*", Operation: auth.Read, Permission: auth.Deny}}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := Decode(b)
 		if err != nil {

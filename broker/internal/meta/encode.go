@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+
+	"github.com/leatstream/leat/broker/internal/auth"
 )
 
 // The kinds of records by their number in the log (docs/formats/metadata-log.md). Numbers are never reused.
@@ -17,6 +19,8 @@ const (
 	kindTopicDeleted         = 7
 	kindBrokerConfigured     = 8
 	kindProducerIDsAllocated = 9
+	kindACLCreated           = 10
+	kindACLDeleted           = 11
 )
 
 const recordVersion = 0
@@ -67,6 +71,12 @@ func Encode(dst []byte, r Record) []byte {
 	case ProducerIDsAllocated:
 		e.head(kindProducerIDsAllocated)
 		e.int(r.Next)
+	case ACLCreated:
+		e.head(kindACLCreated)
+		e.acl(r.ACL)
+	case ACLDeleted:
+		e.head(kindACLDeleted)
+		e.acl(r.ACL)
 	default:
 		panic(fmt.Sprintf("meta: no encoding for %T", r))
 	}
@@ -100,6 +110,10 @@ func Decode(b []byte) (Record, error) {
 		r = BrokerConfigured{Broker: d.string(), Name: d.string(), Value: d.string(), Unset: d.bool()}
 	case kindProducerIDsAllocated:
 		r = ProducerIDsAllocated{d.int()}
+	case kindACLCreated:
+		r = ACLCreated{d.acl()}
+	case kindACLDeleted:
+		r = ACLDeleted{d.acl()}
 	default:
 		return nil, fmt.Errorf("%w: kind %d", ErrBadRecord, b[0])
 	}
@@ -135,6 +149,13 @@ func (e *encoder) config(name, value string, unset bool) {
 	e.string(name)
 	e.string(value)
 	e.bool(unset)
+}
+
+func (e *encoder) acl(a auth.ACL) {
+	e.b = append(e.b, byte(a.Kind), byte(a.Pattern), byte(a.Operation), byte(a.Permission))
+	e.string(a.Name)
+	e.string(a.Principal)
+	e.string(a.Host)
 }
 
 // decoder reads fields until one does not fit; from then on it is bad and gives zeros.
@@ -195,6 +216,14 @@ func (d *decoder) bool() bool {
 		d.bad = true
 	}
 	return len(b) == 1 && b[0] == 1
+}
+
+func (d *decoder) acl() (a auth.ACL) {
+	if b := d.take(4); b != nil {
+		a = auth.ACL{Kind: auth.Kind(b[0]), Pattern: auth.Pattern(b[1]), Operation: auth.Operation(b[2]), Permission: auth.Permission(b[3])}
+	}
+	a.Name, a.Principal, a.Host = d.string(), d.string(), d.string()
+	return a
 }
 
 func (d *decoder) ints() []int32 {

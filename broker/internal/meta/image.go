@@ -1,10 +1,13 @@
 package meta
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/leatstream/leat/broker/internal/auth"
 )
 
 // TopicID is a topic's identity, which a topic made anew under an old name does not inherit.
@@ -20,6 +23,7 @@ type Image struct {
 	collisions map[string]string            // a name with "." as "_" → the topic that has it
 	configs    map[string]map[string]string // broker id in decimal, "" for all → what was altered
 	producerID int64                        // the next id to hand out
+	acls       map[auth.ACL]struct{}
 }
 
 // Broker is a member of the cluster and where the other brokers reach it.
@@ -55,6 +59,7 @@ func NewImage() *Image {
 		ids:        map[TopicID]*Topic{},
 		collisions: map[string]string{},
 		configs:    map[string]map[string]string{},
+		acls:       map[auth.ACL]struct{}{},
 	}
 }
 
@@ -95,6 +100,12 @@ func (m *Image) SameBrokerConfig(other *Image, broker int32) bool {
 	id := strconv.Itoa(int(broker))
 	return maps.Equal(m.configs[""], other.configs[""]) && maps.Equal(m.configs[id], other.configs[id])
 }
+
+// ACLs are all access control lists, in no order.
+func (m *Image) ACLs() iter.Seq[auth.ACL] { return maps.Keys(m.acls) }
+
+// SameACLs tells whether other, which m was made from or m from it, has the same access control lists.
+func (m *Image) SameACLs(other *Image) bool { return maps.Equal(m.acls, other.acls) }
 
 // Partition finds one partition of the topic.
 func (t *Topic) Partition(index int32) (Partition, bool) {

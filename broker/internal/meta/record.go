@@ -3,6 +3,8 @@ package meta
 import (
 	"maps"
 	"slices"
+
+	"github.com/leatstream/leat/broker/internal/auth"
 )
 
 // Record is one change of the image. The kinds are in this file; records of one decision apply together.
@@ -53,6 +55,12 @@ type BrokerConfigured struct {
 // ProducerIDsAllocated says that ids below Next may be in use.
 type ProducerIDsAllocated struct{ Next int64 }
 
+// ACLCreated adds an access control list.
+type ACLCreated struct{ ACL auth.ACL }
+
+// ACLDeleted removes one.
+type ACLDeleted struct{ ACL auth.ACL }
+
 // Apply returns the image after the records of one decision. m stays as it is.
 func (m *Image) Apply(records ...Record) *Image {
 	d := newDraft(m)
@@ -66,6 +74,8 @@ func (m *Image) Apply(records ...Record) *Image {
 type draft struct {
 	Image
 	mine map[TopicID]bool // topics already copied
+
+	aclsMine bool // so are the access control lists
 }
 
 func newDraft(base *Image) *draft {
@@ -158,6 +168,22 @@ func (r BrokerConfigured) apply(d *draft) {
 
 func (r ProducerIDsAllocated) apply(d *draft) { d.producerID = max(d.producerID, r.Next) }
 
+func (r ACLCreated) apply(d *draft) {
+	d.ownACLs()
+	d.acls[r.ACL] = struct{}{}
+}
+
+func (r ACLDeleted) apply(d *draft) {
+	d.ownACLs()
+	delete(d.acls, r.ACL)
+}
+
+func (d *draft) ownACLs() {
+	if !d.aclsMine {
+		d.acls, d.aclsMine = maps.Clone(d.acls), true
+	}
+}
+
 // Records are what makes this image from nothing: its snapshot.
 func (m *Image) Records() []Record {
 	out := []Record{ClusterCreated{m.clusterID}, ControllerElected{m.controller}}
@@ -177,6 +203,9 @@ func (m *Image) Records() []Record {
 		for _, name := range slices.Sorted(maps.Keys(m.configs[id])) {
 			out = append(out, BrokerConfigured{Broker: id, Name: name, Value: m.configs[id][name]})
 		}
+	}
+	for _, a := range slices.SortedFunc(m.ACLs(), auth.ACL.Compare) {
+		out = append(out, ACLCreated{a})
 	}
 	return append(out, ProducerIDsAllocated{m.producerID})
 }
