@@ -37,6 +37,7 @@ type node struct {
 	api      *api.API
 	server   *wire.Server
 	doors    []*door
+	keeper   *maintainer
 
 	serving sync.WaitGroup
 	clients atomic.Int64 // in-memory connections so far
@@ -73,7 +74,11 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 		Connections: int(p.config.Int("max.connections")),
 		Idle:        p.config.Millis("connections.max.idle.ms"),
 	}, p.logger)
-	return n, n.register(ctx)
+	if err := n.register(ctx); err != nil {
+		return n, err
+	}
+	n.keeper = maintain(n.replicas, n.meta, p.config, p.logger)
+	return n, nil
 }
 
 func budget(c *meta.BrokerConfig) int64 {
@@ -200,6 +205,9 @@ func (n *node) release() error {
 	}
 	if n.groups != nil {
 		n.groups.Close()
+	}
+	if n.keeper != nil {
+		n.keeper.close()
 	}
 	if n.replicas != nil {
 		errs = append(errs, n.replicas.Close())

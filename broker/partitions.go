@@ -64,6 +64,8 @@ func (p *partitions) replicaConfig(t *meta.Topic) replica.Config {
 		LogAppendTime:   v.String("message.timestamp.type") == "LogAppendTime",
 		TimestampAfter:  v.Millis("message.timestamp.after.max.ms"),
 		Compacted:       slices.Contains(v.List("cleanup.policy"), "compact"),
+		Deletable:       slices.Contains(v.List("cleanup.policy"), "delete"),
+		Retention:       storage.Retention{Age: v.Millis("retention.ms"), Bytes: v.Int("retention.bytes")},
 	}
 	if c.TimestampAfter == time.Duration(math.MaxInt64) {
 		c.TimestampAfter = 0

@@ -131,6 +131,19 @@ func (s *story) listOffsets(d *datadriven.TestData) string {
 	return fmt.Sprintf("%d%s", p.Offset, when)
 }
 
+// deleteRecords TOPIC [partition=N] before=OFFSET
+func (s *story) deleteRecords(d *datadriven.TestData) string {
+	req := kmsg.NewPtrDeleteRecordsRequest()
+	req.TimeoutMillis = 5000
+	rp := kmsg.NewDeleteRecordsRequestTopicPartition()
+	rp.Partition, rp.Offset = int32(argInt(d, "partition", 0)), int64(argInt(d, "before", -1))
+	rt := kmsg.NewDeleteRecordsRequestTopic()
+	rt.Topic, rt.Partitions = bare(d)[0], append(rt.Partitions, rp)
+	req.Topics = append(req.Topics, rt)
+	p := s.send(d, req).(*kmsg.DeleteRecordsResponse).Topics[0].Partitions[0]
+	return fmt.Sprintf("%s, low watermark %d", verdict(p.ErrorCode, nil), p.LowWatermark)
+}
+
 // epochEnd TOPIC epoch=N [current=N]
 func (s *story) epochEnd(d *datadriven.TestData) string {
 	req := kmsg.NewPtrOffsetForLeaderEpochRequest()

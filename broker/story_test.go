@@ -68,6 +68,7 @@ var storyCommands = map[string]func(*story, *datadriven.TestData) string{
 	"produce":             (*story).produce,
 	"fetch":               (*story).fetch,
 	"list-offsets":        (*story).listOffsets,
+	"delete-records":      (*story).deleteRecords,
 	"epoch-end":           (*story).epochEnd,
 	"find-coordinator":    (*story).findCoordinator,
 	"join":                (*story).join,

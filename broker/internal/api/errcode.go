@@ -35,6 +35,7 @@ var codes = []struct {
 	{meta.ErrNoReassignment, kerr.NoReassignmentInProgress},
 	{replica.ErrGone, kerr.UnknownTopicOrPartition},
 	{replica.ErrOutOfRange, kerr.OffsetOutOfRange},
+	{replica.ErrNotDeletable, kerr.PolicyViolation},
 	{replica.ErrEpochOld, kerr.FencedLeaderEpoch},
 	{replica.ErrEpochFuture, kerr.UnknownLeaderEpoch},
 	{replica.ErrCorrupt, kerr.CorruptMessage},

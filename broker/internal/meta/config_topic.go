@@ -18,7 +18,7 @@ var topicConfigs = []Def{
 	{Name: "delete.retention.ms", Type: Long, Default: "86400000", Broker: "log.cleaner.delete.retention.ms",
 		Doc: "How long a compacted topic keeps the tombstones of deleted keys."},
 	{Name: "file.delete.delay.ms", Type: Long, Default: "60000", Broker: "log.segment.delete.delay.ms",
-		Doc: "How long a file stays after it was deleted."},
+		Doc: "How long a file stays after it was deleted: not at all, whatever is set. Its space comes back at once, and who still reads from it may finish."},
 	{Name: "flush.messages", Type: Long, Default: "1", Min: 1, Broker: "log.flush.interval.messages",
 		Doc: "1: a record is acknowledged with acks=all, and visible, once it is on disk. Higher: the operating system writes when it likes, as Kafka's default has it."},
 	{Name: "flush.ms", Type: Long, Default: maxLong, Broker: "log.flush.interval.ms",

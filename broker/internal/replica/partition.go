@@ -25,6 +25,8 @@ type Config struct {
 	LogAppendTime   bool          // the broker's clock replaces the producer's
 	TimestampAfter  time.Duration // how far a record may be ahead of the clock; 0: any
 	Compacted       bool          // records need keys
+	Deletable       bool          // records may be deleted by age, size and request
+	Retention       storage.Retention
 }
 
 // Waiter is told that a partition has news: a higher high watermark, or that it is gone.

@@ -162,7 +162,7 @@ func writeFile(fs vfs.FS, name string, content []byte) error {
 		return err
 	}
 	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, syncFailed(f.Sync()), f.Close()); err != nil {
 		return err
 	}
 	if err := fs.Rename(tmp, name); err != nil {

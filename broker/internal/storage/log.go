@@ -26,8 +26,11 @@ type Log struct {
 	fs   vfs.FS
 	path string
 
+	maintaining sync.Mutex // held while segments are deleted or replaced; taken before mu
+
 	mu       sync.Mutex
 	cfg      LogConfig
+	start    int64 // the first offset that is served
 	loaded   bool
 	closed   error // why nothing goes any more
 	segments []*segment
@@ -149,7 +152,7 @@ func (l *Log) writable(size, at int64, now time.Time) (*segment, error) {
 		if err := makeDir(l.fs, l.path); err != nil {
 			return nil, err
 		}
-		return l.roll(0, now)
+		return l.roll(l.start, now)
 	}
 	seg := l.active()
 	limit := l.cfg.SegmentBytes
@@ -188,17 +191,14 @@ func (l *Log) roll(base int64, now time.Time) (*segment, error) {
 	return seg, nil
 }
 
-// StartOffset is the offset of the first record, or EndOffset if there is none.
+// StartOffset is the first offset that is served, or EndOffset if there is none.
 func (l *Log) StartOffset() (int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.usable(); err != nil {
 		return 0, err
 	}
-	if len(l.segments) == 0 {
-		return 0, nil
-	}
-	return l.segments[0].base, nil
+	return l.start, nil
 }
 
 // EndOffset is the offset that the next record gets.
@@ -213,7 +213,7 @@ func (l *Log) EndOffset() (int64, error) {
 
 func (l *Log) end() int64 {
 	if len(l.segments) == 0 {
-		return 0
+		return l.start
 	}
 	return l.active().x.next
 }
@@ -236,14 +236,7 @@ func (l *Log) EpochEnd(epoch int32) (int32, int64, error) {
 	if err := l.usable(); err != nil {
 		return -1, -1, err
 	}
-	var all []epochStart
-	for _, s := range l.segments {
-		for _, e := range s.x.epochs {
-			if n := len(all); n == 0 || all[n-1].epoch != e.epoch {
-				all = append(all, e)
-			}
-		}
-	}
+	all := l.epochs()
 	i := sort.Search(len(all), func(i int) bool { return all[i].epoch > epoch })
 	switch {
 	case len(all) == 0 || i == len(all) && all[i-1].epoch < epoch:
@@ -255,6 +248,25 @@ func (l *Log) EpochEnd(epoch int32) (int32, int64, error) {
 	default:
 		return all[i-1].epoch, all[i].start, nil
 	}
+}
+
+// epochs lists where leader epochs begin, from the start offset on.
+func (l *Log) epochs() []epochStart {
+	var all []epochStart
+	for _, s := range l.segments {
+		for _, e := range s.x.epochs {
+			e.start = max(e.start, l.start)
+			n := len(all)
+			switch {
+			case n > 0 && all[n-1].epoch == e.epoch:
+			case n > 0 && all[n-1].start == e.start: // the one before has no record left
+				all[n-1] = e
+			default:
+				all = append(all, e)
+			}
+		}
+	}
+	return all
 }
 
 // Close syncs what is not durable yet, marks it, and closes the files.

@@ -48,11 +48,11 @@ func (l *Log) Read(offset int64, max int, limit int64, minOne bool) (Chunk, erro
 		return Chunk{}, err
 	}
 	i := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].base > offset }) - 1
-	if len(l.segments) == 0 && offset == 0 || len(l.segments) > 0 && offset == l.end() {
+	if offset == l.end() {
 		l.mu.Unlock()
 		return Chunk{}, nil
 	}
-	if i < 0 || offset > l.end() || offset < 0 {
+	if i < 0 || offset > l.end() || offset < l.start {
 		l.mu.Unlock()
 		return Chunk{}, ErrOffsetOutOfRange
 	}
@@ -141,7 +141,8 @@ func (l *Log) OffsetForTime(ts, limit int64) (offset, at int64, err error) {
 	for _, s := range l.segments {
 		if s.x.maxTime >= ts && s.base < limit {
 			s.refs.Add(1)
-			spans = append(spans, span{s, s.x.beforeTime(ts).pos, s.x.size})
+			pos := max(s.x.beforeTime(ts).pos, s.x.before(l.start).pos)
+			spans = append(spans, span{s, pos, s.x.size, l.start})
 		}
 	}
 	l.mu.Unlock()
@@ -156,10 +157,11 @@ func (l *Log) OffsetForTime(ts, limit int64) (offset, at int64, err error) {
 	return offset, at, err
 }
 
-// span is a range of a segment that a search may read without the log's lock.
+// span is a range of a segment that a search may read without the log's lock, for records from offset start on.
 type span struct {
 	segment  *segment
 	pos, end int64
+	start    int64
 }
 
 // firstAt finds the first record at or after ts below limit.
@@ -170,10 +172,10 @@ func (s span) firstAt(ts, limit int64) (offset, at int64, err error) {
 		if h.LastOffset() >= limit {
 			return false
 		}
-		if h.MaxTimestamp < ts {
+		if h.MaxTimestamp < ts || h.LastOffset() < s.start {
 			return true
 		}
-		offset, at, inner = s.segment.recordAt(h, pos, ts)
+		offset, at, inner = s.recordAt(h, pos, ts)
 		return offset < 0 && inner == nil
 	})
 	return offset, at, errors.Join(err, inner)
@@ -182,22 +184,14 @@ func (s span) firstAt(ts, limit int64) (offset, at int64, err error) {
 var errFound = errors.New("found")
 
 // recordAt finds the first record at or after ts in the batch at pos.
-func (s *segment) recordAt(h batch.Header, pos, ts int64) (int64, int64, error) {
-	if h.LogAppendTime() {
-		return h.BaseOffset, h.MaxTimestamp, nil
-	}
-	raw := make([]byte, h.Size())
-	if n, err := s.file.ReadAt(raw, pos); n < len(raw) && !errors.Is(err, io.EOF) {
-		return -1, -1, err
-	}
-	offset, at := int64(-1), int64(-1)
-	var scratch batch.Scratch
-	err := batch.Walk(raw, batch.Limits{}, &scratch, func(r *batch.Record) error {
-		if t := h.BaseTimestamp + r.TimestampDelta; t >= ts {
-			offset, at = h.BaseOffset+int64(r.OffsetDelta), t
-			return errFound
+func (s span) recordAt(h batch.Header, pos, ts int64) (offset, at int64, err error) {
+	offset, at = -1, -1
+	err = s.records(h, pos, func(o, t int64) error {
+		if t < ts || o < s.start {
+			return nil
 		}
-		return nil
+		offset, at = o, t
+		return errFound
 	})
 	if errors.Is(err, errFound) {
 		err = nil
@@ -214,31 +208,76 @@ func (l *Log) MaxTime(limit int64) (offset, at int64, err error) {
 		return -1, -1, err
 	}
 	at = -1
-	var across span // of the segment that limit lies in
+	var across []span // of the segments that the start and the limit lie in
 	for _, s := range l.segments {
 		switch {
-		case s.x.next <= limit:
+		case s.base >= l.start && s.x.next <= limit:
 			at = max(at, s.x.maxTime)
 		case s.base < limit:
-			e := s.x.before(limit)
-			at = max(at, e.maxTime)
+			e := s.x.before(max(l.start, s.base))
+			if s.base >= l.start {
+				e = s.x.before(limit)
+				at = max(at, e.maxTime)
+			}
 			s.refs.Add(1)
-			across = span{s, e.pos, s.x.size}
+			across = append(across, span{s, e.pos, s.x.size, l.start})
 		}
 	}
 	l.mu.Unlock()
-	if across.segment != nil {
-		err = across.segment.walk(across.pos, across.end, func(h batch.Header, _ int64) bool {
-			if h.LastOffset() >= limit {
-				return false
-			}
-			at = max(at, h.MaxTimestamp)
-			return true
-		})
-		err = errors.Join(err, across.segment.release())
+	for _, s := range across {
+		latest, scanErr := s.latest(limit)
+		at, err = max(at, latest), errors.Join(err, scanErr, s.segment.release())
 	}
 	if err != nil || at < 0 {
 		return -1, -1, err
 	}
 	return l.OffsetForTime(at, limit)
+}
+
+// latest is the largest timestamp of the records from the start up to limit, as far as headers tell.
+func (s span) latest(limit int64) (at int64, err error) {
+	at = -1
+	var inner error
+	err = s.segment.walk(s.pos, s.end, func(h batch.Header, pos int64) bool {
+		latest := h.MaxTimestamp
+		switch {
+		case h.LastOffset() >= limit:
+			return false
+		case h.LastOffset() < s.start:
+			return true
+		case h.BaseOffset < s.start: // the latest record may be one that was deleted
+			latest, inner = s.latestIn(h, pos)
+		}
+		at = max(at, latest)
+		return inner == nil
+	})
+	return at, errors.Join(err, inner)
+}
+
+// latestIn is the largest timestamp of the records from the start on in the batch at pos.
+func (s span) latestIn(h batch.Header, pos int64) (at int64, err error) {
+	at = -1
+	err = s.records(h, pos, func(offset, ts int64) error {
+		if offset >= s.start {
+			at = max(at, ts)
+		}
+		return nil
+	})
+	return at, err
+}
+
+// records calls fn with the offset and the time of each record of the batch at pos.
+func (s span) records(h batch.Header, pos int64, fn func(offset, ts int64) error) error {
+	raw := make([]byte, h.Size())
+	if n, err := s.segment.file.ReadAt(raw, pos); n < len(raw) && !errors.Is(err, io.EOF) {
+		return err
+	}
+	var scratch batch.Scratch
+	return batch.Walk(raw, batch.Limits{}, &scratch, func(r *batch.Record) error {
+		ts := h.BaseTimestamp + r.TimestampDelta
+		if h.LogAppendTime() {
+			ts = h.MaxTimestamp
+		}
+		return fn(h.BaseOffset+int64(r.OffsetDelta), ts)
+	})
 }

@@ -27,6 +27,10 @@ func (l *Log) load() error {
 		}
 	}
 	slices.Sort(bases)
+	if l.start, err = l.readStart(); err != nil {
+		return err
+	}
+	bases = l.finishDeletions(names, bases, l.start)
 	for _, base := range bases {
 		seg, err := l.openSegment(base)
 		if err != nil {
@@ -37,8 +41,13 @@ func (l *Log) load() error {
 	if err := l.cutAtGap(); err != nil {
 		return errors.Join(err, l.unload())
 	}
+	if err := l.dropEnded(); err != nil {
+		return errors.Join(err, l.unload())
+	}
 	l.markScanned()
+	l.durable.offset = l.start
 	if len(l.segments) > 0 {
+		l.start = max(l.start, l.segments[0].base)
 		last := l.active()
 		l.durable = mark{offset: last.x.next, segment: last, pos: last.x.size}
 	}

@@ -1,0 +1,79 @@
+package replica
+
+import (
+	"errors"
+	"time"
+)
+
+// ErrNotDeletable says that the topic's cleanup.policy has no delete.
+var ErrNotDeletable = errors.New("the topic's cleanup.policy does not allow to delete records")
+
+// AllCommitted asks DeleteBefore for the high watermark.
+const AllCommitted = -1
+
+// DeleteBefore makes offset, or the high watermark for AllCommitted, the first that is served, and returns where the
+// partition starts then. ErrOutOfRange: offset is not committed.
+func (p *Partition) DeleteBefore(offset int64) (start int64, err error) {
+	hw, err := p.HighWatermark()
+	if err != nil {
+		return -1, p.wrap(err)
+	}
+	if offset == AllCommitted {
+		offset = hw
+	}
+	switch {
+	case !p.cfg.Load().Deletable:
+		return -1, ErrNotDeletable
+	case offset < 0 || offset > hw:
+		return -1, ErrOutOfRange
+	}
+	if err := p.log.DeleteBefore(offset); err != nil {
+		return -1, p.wrap(err)
+	}
+	p.notify() // a fetch may wait for what is gone
+	start, err = p.log.StartOffset()
+	return start, p.wrap(err)
+}
+
+// Retain deletes what the topic's retention no longer covers.
+func (p *Partition) Retain(now time.Time) error {
+	cfg := p.cfg.Load()
+	if !cfg.Deletable || cfg.Retention.Age < 0 && cfg.Retention.Bytes < 0 {
+		return nil
+	}
+	hw, err := p.HighWatermark()
+	if err != nil {
+		return p.wrap(err)
+	}
+	before, err := p.log.StartOffset()
+	if err != nil {
+		return p.wrap(err)
+	}
+	if err := p.log.Retain(cfg.Retention, hw, now); err != nil {
+		return p.wrap(err)
+	}
+	if after, err := p.log.StartOffset(); err == nil && after != before {
+		p.notify()
+	}
+	return nil
+}
+
+// Each calls fn for every partition that is open here, one after the other, until it returns false. Partitions may come
+// and go meanwhile.
+func (m *Manager) Each(fn func(ID, *Partition) bool) {
+	type opened struct {
+		id ID
+		p  *Partition
+	}
+	m.mu.RLock()
+	all := make([]opened, 0, len(m.partitions))
+	for id, p := range m.partitions {
+		all = append(all, opened{id, p})
+	}
+	m.mu.RUnlock()
+	for _, o := range all {
+		if !fn(o.id, o.p) {
+			return
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/broker/internal/replica"
+)
+
+// maintainer looks after what lies in the partitions of a node: it deletes what retention no longer covers.
+type maintainer struct {
+	replicas *replica.Manager
+	meta     *meta.Store
+	config   *meta.BrokerConfig
+	logger   *slog.Logger
+
+	ctx     context.Context
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// maintain starts a maintainer, which works until it is closed.
+func maintain(replicas *replica.Manager, store *meta.Store, config *meta.BrokerConfig, logger *slog.Logger) *maintainer {
+	m := &maintainer{replicas: replicas, meta: store, config: config, logger: logger}
+	m.ctx, m.stop = context.WithCancel(context.Background())
+	m.every(config.Millis("log.retention.check.interval.ms"), "retention", (*replica.Partition).Retain)
+	return m
+}
+
+// every does work on each partition, one after the other, and rests before the next round.
+func (m *maintainer) every(rest time.Duration, name string, work func(*replica.Partition, time.Time) error) {
+	m.running.Go(func() {
+		for m.sleep(rest) {
+			m.replicas.Each(func(id replica.ID, p *replica.Partition) bool {
+				if err := work(p, time.Now()); err != nil && !errors.Is(err, replica.ErrGone) {
+					m.logger.Error(name+" failed and is tried again", "partition", m.name(id), "error", err)
+				}
+				return m.ctx.Err() == nil
+			})
+		}
+	})
+}
+
+// name is how Kafka's tools call a partition.
+func (m *maintainer) name(id replica.ID) string {
+	if t := m.meta.Image().TopicByID(id.Topic); t != nil {
+		return fmt.Sprintf("%s-%d", t.Name, id.Partition)
+	}
+	return fmt.Sprintf("%x-%d", id.Topic, id.Partition)
+}
+
+// sleep waits, and tells whether there is more to do afterwards.
+func (m *maintainer) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-m.ctx.Done():
+		return false
+	}
+}
+
+// close waits for the work under way.
+func (m *maintainer) close() {
+	m.stop()
+	m.running.Wait()
+}
