@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/leatstream/leat/cmd/leat/internal/admin"
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -62,21 +63,34 @@ func (c *cluster) unreachable(err error) error {
 		strings.Join(c.brokers, ","), cause)
 }
 
-// admin runs ask with an admin client that is closed afterwards.
-func (c *cluster) admin(ctx context.Context, ask func(*kadm.Client) error) error {
+// ask runs do with a client that is closed afterwards.
+func (c *cluster) ask(ctx context.Context, do func(*kgo.Client) error) error {
 	cl, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
-	return kafkaError(ask(kadm.NewClient(cl)))
+	return kafkaError(do(cl))
 }
 
-// kafkaError puts the description of a broker's error code behind its name.
+// admin is ask for those who only administrate.
+func (c *cluster) admin(ctx context.Context, do func(*kadm.Client) error) error {
+	return c.ask(ctx, func(cl *kgo.Client) error { return do(kadm.NewClient(cl)) })
+}
+
+// kafkaError puts behind the name of an error code what it means, where the broker has not said it better.
 func kafkaError(err error) error {
 	var k *kerr.Error
-	if errors.As(err, &k) && !strings.Contains(err.Error(), k.Description) {
+	var said *admin.Refusal
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &said):
+		return err
+	case errors.As(err, &k) && !strings.Contains(err.Error(), k.Description):
 		return fmt.Errorf("%w: %s", err, k.Description)
+	case strings.Contains(err.Error(), "broker is too old"):
+		return fmt.Errorf("%w\n  hint: the cluster does not have the API that this needs; a newer version of it may", err)
 	}
 	return err
 }

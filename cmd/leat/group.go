@@ -5,28 +5,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 
+	"github.com/leatstream/leat/cmd/leat/internal/admin"
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/leatstream/leat/internal/diag"
 )
 
 func groupCommand(std stdio) *cobra.Command {
 	var c cluster
-	cmd := group("group", "list and describe consumer groups")
+	cmd := group("group", "list and describe consumer groups, move and delete their offsets")
 	c.addTo(cmd)
-	cmd.AddCommand(groupList(std, &c), groupDescribe(std, &c))
+	cmd.AddCommand(groupList(std, &c), groupDescribe(std, &c), groupSeek(std, &c), groupDelete(std, &c), groupDeleteOffsets(std, &c))
 	return cmd
-}
-
-type groupRow struct {
-	Group    string `json:"group"`
-	State    string `json:"state"`
-	Protocol string `json:"protocol_type"`
 }
 
 func groupList(std stdio, c *cluster) *cobra.Command {
@@ -39,16 +34,14 @@ func groupList(std stdio, c *cluster) *cobra.Command {
 			if err := o.check(); err != nil {
 				return err
 			}
-			return c.admin(cmd.Context(), func(adm *kadm.Client) error {
-				groups, err := adm.ListGroups(cmd.Context())
+			return c.ask(cmd.Context(), func(cl *kgo.Client) error {
+				rows, err := admin.ListGroups(cmd.Context(), cl)
 				if err != nil {
 					return err
 				}
-				rows := []groupRow{}
-				t := table{head: []string{"GROUP", "STATE", "PROTOCOL"}}
-				for _, g := range groups.Sorted() {
-					rows = append(rows, groupRow{g.Group, g.State, g.ProtocolType})
-					t.rows = append(t.rows, []string{g.Group, g.State, g.ProtocolType})
+				t := table{head: []string{"GROUP", "STATE", "TYPE", "PROTOCOL"}}
+				for _, g := range rows {
+					t.rows = append(t.rows, []string{g.Group, g.State, g.Type, g.ProtocolType})
 				}
 				return o.print(std.out, rows, t)
 			})
@@ -56,30 +49,6 @@ func groupList(std stdio, c *cluster) *cobra.Command {
 	}
 	o.addTo(cmd)
 	return cmd
-}
-
-type groupDescription struct {
-	Group   string      `json:"group"`
-	State   string      `json:"state"`
-	Members []memberRow `json:"members"`
-	Offsets []lagRow    `json:"offsets"`
-	Lag     int64       `json:"lag"`
-}
-
-type memberRow struct {
-	Member   string `json:"member"`
-	Instance string `json:"instance,omitempty"`
-	Client   string `json:"client"`
-	Host     string `json:"host"`
-}
-
-type lagRow struct {
-	Topic     string `json:"topic"`
-	Partition int32  `json:"partition"`
-	Committed int64  `json:"committed"` // -1: nothing committed
-	End       int64  `json:"end"`
-	Lag       int64  `json:"lag"`
-	Member    string `json:"member,omitempty"`
 }
 
 func groupDescribe(std stdio, c *cluster) *cobra.Command {
@@ -92,8 +61,8 @@ func groupDescribe(std stdio, c *cluster) *cobra.Command {
 			if err := o.check(); err != nil {
 				return err
 			}
-			return c.admin(cmd.Context(), func(adm *kadm.Client) error {
-				all, err := describeGroups(cmd.Context(), adm, names)
+			return c.ask(cmd.Context(), func(cl *kgo.Client) error {
+				all, err := describeGroups(cmd.Context(), cl, names)
 				if err != nil {
 					return err
 				}
@@ -104,7 +73,7 @@ func groupDescribe(std stdio, c *cluster) *cobra.Command {
 					if i > 0 {
 						fmt.Fprintln(std.out)
 					}
-					if err := g.print(std, &o); err != nil {
+					if err := printGroup(std, &o, g); err != nil {
 						return err
 					}
 				}
@@ -116,74 +85,143 @@ func groupDescribe(std stdio, c *cluster) *cobra.Command {
 	return cmd
 }
 
-func (g groupDescription) print(std stdio, o *output) error {
-	fmt.Fprintf(std.out, "group %s  %s  %d members  lag %d\n", g.Group, g.State, len(g.Members), g.Lag)
-	t := table{head: []string{"TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER"}}
+func printGroup(std stdio, o *output, g admin.Group) error {
+	fmt.Fprintf(std.out, "group %s  %s  %s  %d members  lag %d\n", g.Group, g.State, g.Type, len(g.Members), g.Lag)
+	t := table{head: []string{"TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER", "CLIENT", "HOST"}}
 	for _, r := range g.Offsets {
-		committed := "-"
-		if r.Committed >= 0 {
-			committed = strconv.FormatInt(r.Committed, 10)
-		}
 		t.rows = append(t.rows, []string{
-			r.Topic, strconv.Itoa(int(r.Partition)), committed,
-			strconv.FormatInt(r.End, 10), strconv.FormatInt(r.Lag, 10), cmp.Or(r.Member, "-"),
+			r.Topic, strconv.Itoa(int(r.Partition)), orDash(r.Committed), orDash(r.End), orDash(r.Lag),
+			cmp.Or(r.Member, "-"), cmp.Or(r.Client, "-"), cmp.Or(r.Host, "-"),
 		})
+	}
+	for _, m := range g.Members {
+		if len(m.Assigned) == 0 {
+			t.rows = append(t.rows, []string{"-", "-", "-", "-", "-", m.Member, m.Client, m.Host})
+		}
 	}
 	return o.print(std.out, nil, t)
 }
 
-func describeGroups(ctx context.Context, adm *kadm.Client, names []string) ([]groupDescription, error) {
-	lags, err := adm.Lag(ctx, names...)
-	if err != nil {
-		return nil, err
+// orDash is an offset, or a dash where there is none.
+func orDash(offset int64) string {
+	if offset < 0 {
+		return "-"
 	}
-	var all []groupDescription
+	return strconv.FormatInt(offset, 10)
+}
+
+func describeGroups(ctx context.Context, cl *kgo.Client, names []string) ([]admin.Group, error) {
+	var all []admin.Group
 	for _, name := range names {
-		l, ok := lags[name]
-		if errors.Is(l.DescribeErr, kerr.GroupIDNotFound) {
-			return nil, unknownGroup(ctx, adm, name)
+		g, err := admin.DescribeGroup(ctx, cl, name)
+		if err != nil {
+			return nil, groupError(ctx, cl, name, err)
 		}
-		if err := cmp.Or(l.DescribeErr, l.FetchErr); err != nil {
-			return nil, fmt.Errorf("group %s: %w", name, err)
-		}
-		if !ok || l.State == "Dead" {
-			return nil, unknownGroup(ctx, adm, name)
-		}
-		all = append(all, describeGroup(l))
+		all = append(all, g)
 	}
 	return all, nil
 }
 
-func unknownGroup(ctx context.Context, adm *kadm.Client, name string) error {
-	err := fmt.Errorf("group %s: %w", name, kerr.GroupIDNotFound)
-	groups, listErr := adm.ListGroups(ctx)
-	if listErr != nil {
-		return errors.Join(err, listErr)
+// groupError names the group that something is wrong with, and what to do about it.
+func groupError(ctx context.Context, cl *kgo.Client, name string, err error) error {
+	err = fmt.Errorf("group %s: %w", name, kafkaError(err))
+	switch {
+	case errors.Is(err, kerr.GroupIDNotFound):
+		return fmt.Errorf("%w\n  hint: %s", err, nearGroup(ctx, cl, name))
+	case errors.Is(err, kerr.NonEmptyGroup), errors.Is(err, kerr.UnknownMemberID), errors.Is(err, kerr.GroupSubscribedToTopic):
+		return fmt.Errorf("%w\n  hint: stop the group's consumers first; `leat group describe %s` shows where they run", err, name)
 	}
-	if near := diag.Nearest(name, groups.Groups()); near != "" {
-		return fmt.Errorf("%w\n  hint: did you mean %q?", err, near)
-	}
-	return fmt.Errorf("%w\n  hint: `leat group list` shows the groups", err)
+	return err
 }
 
-func describeGroup(l kadm.DescribedGroupLag) groupDescription {
-	g := groupDescription{Group: l.Group, State: l.State, Members: []memberRow{}, Offsets: []lagRow{}, Lag: l.Lag.Total()}
-	for _, m := range l.Members {
-		row := memberRow{Member: m.MemberID, Client: m.ClientID, Host: m.ClientHost}
-		if m.InstanceID != nil {
-			row.Instance = *m.InstanceID
-		}
-		g.Members = append(g.Members, row)
+func nearGroup(ctx context.Context, cl *kgo.Client, name string) string {
+	groups, err := kadm.NewClient(cl).ListGroups(ctx)
+	if near := diag.Nearest(name, groups.Groups()); err == nil && near != "" {
+		return fmt.Sprintf("did you mean %q?", near)
 	}
-	for _, p := range l.Lag.Sorted() {
-		row := lagRow{Topic: p.Topic, Partition: p.Partition, Committed: p.Commit.At, End: p.End.Offset, Lag: p.Lag}
-		if p.Member != nil {
-			row.Member = p.Member.MemberID
-		}
-		g.Offsets = append(g.Offsets, row)
+	return "`leat group list` shows the groups"
+}
+
+func groupDelete(std stdio, c *cluster) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "delete GROUP…",
+		Short: "forget groups and what they have committed; no record is touched",
+		Args:  wantArgs("a group", "leat group delete my-group"),
+		RunE: func(cmd *cobra.Command, names []string) error {
+			return c.ask(cmd.Context(), func(cl *kgo.Client) error {
+				if err := sure(std, yes, fmt.Sprintf("Forget how far %v came?", names)); err != nil {
+					return err
+				}
+				resp, err := kadm.NewClient(cl).DeleteGroups(cmd.Context(), names...)
+				if err != nil {
+					return err
+				}
+				var errs []error
+				for _, name := range names {
+					if r := resp[name]; r.Err != nil {
+						errs = append(errs, groupError(cmd.Context(), cl, name, r.Err))
+						continue
+					}
+					fmt.Fprintf(std.err, "deleted group %s\n", name)
+				}
+				return errors.Join(errs...)
+			})
+		},
 	}
-	slices.SortFunc(g.Offsets, func(a, b lagRow) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func groupDeleteOffsets(std stdio, c *cluster) *cobra.Command {
+	var topics []string
+	cmd := &cobra.Command{
+		Use:   "delete-offsets GROUP --topic TOPIC[:PARTITION,…]",
+		Short: "forget what a group has committed in some topics",
+		Args:  oneArg("a group", "leat group delete-offsets my-group --topic orders"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			parts, err := parsePartitions("--topic", topics)
+			if err != nil {
+				return err
+			}
+			if len(parts) == 0 {
+				return usageError("delete-offsets needs --topic TOPIC\n  hint: to forget the whole group, `leat group delete %s`", args[0])
+			}
+			return c.ask(cmd.Context(), func(cl *kgo.Client) error {
+				return deleteOffsets(cmd.Context(), std, cl, args[0], parts)
+			})
+		},
+	}
+	cmd.Flags().StringArrayVarP(&topics, "topic", "t", nil, "TOPIC, or TOPIC:0,2 for some partitions; can be repeated")
+	return cmd
+}
+
+func deleteOffsets(ctx context.Context, std stdio, cl *kgo.Client, group string, parts admin.Partitions) error {
+	parts, err := wholeTopics(ctx, cl, parts)
+	if err != nil {
+		return err
+	}
+	resp, err := admin.DeleteOffsets(ctx, cl, group, parts)
+	if err != nil {
+		return groupError(ctx, cl, group, err)
+	}
+	var errs []error
+	parts.Each(func(topic string, p int32) {
+		if err := resp[topic][p]; err != nil {
+			errs = append(errs, fmt.Errorf("topic %s partition %d: %w", topic, p, groupError(ctx, cl, group, err)))
+			return
+		}
+		fmt.Fprintf(std.err, "group %s has nothing committed in %s/%d any more\n", group, topic, p)
 	})
-	return g
+	return errors.Join(errs...)
+}
+
+// wholeTopics is admin.Whole with a hint for a topic that is not there.
+func wholeTopics(ctx context.Context, cl *kgo.Client, parts admin.Partitions) (admin.Partitions, error) {
+	whole, err := admin.Whole(ctx, cl, parts)
+	var topic *admin.TopicError
+	if errors.As(err, &topic) {
+		return nil, unknownTopic(ctx, kadm.NewClient(cl), topic.Topic, err)
+	}
+	return whole, err
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,7 +20,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs every command that the README and the issue name, as a user types it. $REPO is the repository, $ADDR a
-// free address on loopback, $PORT its port; `serving ADDR` waits until something listens there, `exits CODE COMMAND…` checks an exit code.
+// free address on loopback, $PORT its port; `serving ADDR` waits until something listens there, `exits CODE COMMAND…` checks
+// an exit code, `eventually PATTERN COMMAND…` repeats a command until its standard output matches.
 func TestScripts(t *testing.T) {
 	repo, err := filepath.Abs("../..")
 	if err != nil {
@@ -37,7 +39,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PORT", strings.TrimPrefix(l.Addr().String(), "127.0.0.1:"))
 			return l.Close()
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serving": serving, "exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serving": serving, "exits": exits, "eventually": eventually},
 	})
 }
 
@@ -64,4 +66,15 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
+}
+
+// eventually repeats a command until its standard output matches a pattern.
+func eventually(ts *testscript.TestScript, _ bool, args []string) {
+	want := regexp.MustCompile("(?m)" + args[0])
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if ts.Exec(args[1], args[2:]...) == nil && want.MatchString(ts.ReadFile("stdout")) {
+			return
+		}
+	}
+	ts.Fatalf("%v never printed %s", args[1:], args[0])
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/leatstream/leat/cmd/leat/internal/admin"
 	"github.com/leatstream/leat/internal/diag"
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -16,9 +17,9 @@ import (
 
 func topicCommand(std stdio) *cobra.Command {
 	var c cluster
-	cmd := group("topic", "list, create, describe and delete topics")
+	cmd := group("topic", "list, create, describe, alter, purge and delete topics")
 	c.addTo(cmd)
-	cmd.AddCommand(topicList(std, &c), topicCreate(std, &c), topicDescribe(std, &c), topicDelete(std, &c))
+	cmd.AddCommand(topicList(std, &c), topicCreate(std, &c), topicDescribe(std, &c), topicAlter(std, &c), topicPurge(std, &c), topicDelete(std, &c))
 	return cmd
 }
 
@@ -86,7 +87,7 @@ func topicCreate(std stdio, c *cluster) *cobra.Command {
 						fmt.Fprintf(std.err, "topic %s is there already\n", name)
 						return nil
 					case r.Err != nil:
-						return withMessage(r.Err, r.ErrMessage)
+						return admin.Refuse(r.Err, r.ErrMessage)
 					}
 					fmt.Fprintf(std.err, "created topic %s with %d partitions\n", name, r.NumPartitions)
 					return nil
@@ -102,19 +103,27 @@ func topicCreate(std stdio, c *cluster) *cobra.Command {
 }
 
 func topicDelete(std stdio, c *cluster) *cobra.Command {
-	return &cobra.Command{
+	var yes, ifExists bool
+	cmd := &cobra.Command{
 		Use:   "delete TOPIC…",
 		Short: "delete topics and everything in them",
 		Args:  wantArgs("a topic", "leat topic delete orders"),
 		RunE: func(cmd *cobra.Command, names []string) error {
 			return c.admin(cmd.Context(), func(adm *kadm.Client) error {
+				if err := sure(std, yes, fmt.Sprintf("Delete %s and all records in it for good?", strings.Join(names, ", "))); err != nil {
+					return err
+				}
 				resp, err := adm.DeleteTopics(cmd.Context(), names...)
 				if err != nil {
 					return err
 				}
 				return eachTopic(names, func(name string) error {
-					if r := resp[name]; r.Err != nil {
-						return unknownTopic(cmd.Context(), adm, name, withMessage(r.Err, r.ErrMessage))
+					switch r := resp[name]; {
+					case errors.Is(r.Err, kerr.UnknownTopicOrPartition) && ifExists:
+						fmt.Fprintf(std.err, "topic %s is not there\n", name)
+						return nil
+					case r.Err != nil:
+						return unknownTopic(cmd.Context(), adm, name, admin.Refuse(r.Err, r.ErrMessage))
 					}
 					fmt.Fprintf(std.err, "deleted topic %s\n", name)
 					return nil
@@ -122,6 +131,9 @@ func topicDelete(std stdio, c *cluster) *cobra.Command {
 			})
 		},
 	}
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVar(&ifExists, "if-exists", false, "succeed if the topic is not there")
+	return cmd
 }
 
 // eachTopic does one thing for every name and keeps the first error until all are done.
@@ -133,13 +145,6 @@ func eachTopic(names []string, do func(string) error) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func withMessage(err error, message string) error {
-	if message == "" {
-		return err
-	}
-	return fmt.Errorf("%s: %w", message, err)
 }
 
 // unknownTopic adds the nearest existing name to an error about a topic that is not there.

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// sure asks before something that cannot be undone, if there is somebody to ask: on a terminal. yes is the answer given
+// beforehand.
+func sure(std stdio, yes bool, question string) error {
+	if yes || !isTerminal(std.in) || !isTerminal(std.err) {
+		return nil
+	}
+	fmt.Fprintf(std.err, "%s [y/N] ", question)
+	answer, err := bufio.NewReader(std.in).ReadString('\n')
+	if err == nil && strings.EqualFold(strings.TrimSpace(answer), "y") {
+		return nil
+	}
+	return &exitError{exitRuntime, fmt.Errorf("nothing was done")}
+}
+
+// isTerminal tells whether one of the standard streams is one.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

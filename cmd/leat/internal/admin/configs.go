@@ -1,0 +1,111 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// Resource is something that has configurations: a topic, a broker by its number, all brokers (no name), a group.
+type Resource struct {
+	Type kmsg.ConfigResourceType
+	Name string
+}
+
+// Config is one configuration of a resource.
+type Config struct {
+	Name      string    `json:"name"`
+	Value     string    `json:"value"` // empty if sensitive
+	Source    string    `json:"source"`
+	Type      string    `json:"type"`
+	ReadOnly  bool      `json:"read_only"`
+	Sensitive bool      `json:"sensitive"`
+	Doc       string    `json:"doc,omitempty"`
+	Synonyms  []Synonym `json:"synonyms,omitempty"`
+}
+
+// Synonym is where the value of a configuration comes from, or would come from if the ones before were not there.
+type Synonym struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Source string `json:"source"`
+}
+
+// Configs gives the configurations of a resource by name; all of them, or those of names.
+func Configs(ctx context.Context, cl *kgo.Client, r Resource, names ...string) ([]Config, error) {
+	req := kmsg.NewPtrDescribeConfigsRequest()
+	req.IncludeSynonyms, req.IncludeDocumentation = true, true
+	rr := kmsg.NewDescribeConfigsRequestResource()
+	rr.ResourceType, rr.ResourceName, rr.ConfigNames = r.Type, r.Name, names
+	req.Resources = append(req.Resources, rr)
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return nil, err
+	}
+	out := []Config{}
+	for _, res := range resp.Resources {
+		if err := Refuse(kerr.ErrorForCode(res.ErrorCode), deref(res.ErrorMessage)); err != nil {
+			return nil, err
+		}
+		for _, c := range res.Configs {
+			out = append(out, fromConfig(c))
+		}
+	}
+	slices.SortFunc(out, func(a, b Config) int { return cmp.Compare(a.Name, b.Name) })
+	return out, nil
+}
+
+func fromConfig(c kmsg.DescribeConfigsResponseResourceConfig) Config {
+	out := Config{
+		Name: c.Name, Value: deref(c.Value), Source: c.Source.String(), Type: c.ConfigType.String(),
+		ReadOnly: c.ReadOnly, Sensitive: c.IsSensitive, Doc: deref(c.Documentation),
+	}
+	for _, s := range c.ConfigSynonyms {
+		out.Synonyms = append(out.Synonyms, Synonym{s.Name, deref(s.Value), s.Source.String()})
+	}
+	return out
+}
+
+// IsSet tells whether the value was set on the resource itself.
+func (c Config) IsSet() bool {
+	return strings.HasPrefix(c.Source, "DYNAMIC_") || c.Source == "GROUP_CONFIG"
+}
+
+// Change is a step of AlterConfigs.
+type Change struct {
+	Name  string
+	Op    kmsg.IncrementalAlterConfigOp
+	Value string // not for a delete
+}
+
+// AlterConfigs changes configurations of a resource, all or none. With dry, the cluster only says what it thinks of it.
+func AlterConfigs(ctx context.Context, cl *kgo.Client, r Resource, dry bool, changes ...Change) error {
+	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	req.ValidateOnly = dry
+	rr := kmsg.NewIncrementalAlterConfigsRequestResource()
+	rr.ResourceType, rr.ResourceName = r.Type, r.Name
+	for _, c := range changes {
+		rc := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		rc.Name, rc.Op = c.Name, c.Op
+		if c.Op != kmsg.IncrementalAlterConfigOpDelete {
+			rc.Value = kmsg.StringPtr(c.Value)
+		}
+		rr.Configs = append(rr.Configs, rc)
+	}
+	req.Resources = append(req.Resources, rr)
+	resp, err := req.RequestWith(ctx, cl)
+	if err != nil {
+		return err
+	}
+	for _, res := range resp.Resources {
+		if err := Refuse(kerr.ErrorForCode(res.ErrorCode), deref(res.ErrorMessage)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
