@@ -58,7 +58,10 @@ func (p *partitions) remove(t *meta.Topic) {
 func (p *partitions) replicaConfig(t *meta.Topic) replica.Config {
 	v := p.config.Topic(t)
 	c := replica.Config{
-		Log:             storage.LogConfig{SegmentBytes: v.Int("segment.bytes"), SegmentAge: v.Millis("segment.ms")},
+		Log: storage.LogConfig{
+			SegmentBytes: v.Int("segment.bytes"), SegmentAge: v.Millis("segment.ms"),
+			ProducerExpiry: p.config.Millis("producer.id.expiration.ms"),
+		},
 		MaxMessageBytes: int(v.Int("max.message.bytes")),
 		Durable:         v.Int("flush.messages") == 1,
 		LogAppendTime:   v.String("message.timestamp.type") == "LogAppendTime",

@@ -134,6 +134,12 @@ func SetBaseOffset(b []byte, offset int64) {
 	binary.BigEndian.PutUint64(b[atBaseOffset:], uint64(offset))
 }
 
+// SetTransactional marks the batch as part of its producer's transaction. Seal it afterwards.
+func SetTransactional(b []byte) {
+	be := binary.BigEndian
+	be.PutUint16(b[atAttributes:], be.Uint16(b[atAttributes:])|attrTransactional)
+}
+
 // SetLeaderEpoch patches the leader epoch, which the CRC does not cover.
 func SetLeaderEpoch(b []byte, epoch int32) {
 	binary.BigEndian.PutUint32(b[atLeaderEpoch:], uint32(epoch))

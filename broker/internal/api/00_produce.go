@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -36,6 +37,7 @@ type produced struct {
 type producedTopic struct {
 	name       string
 	id         meta.TopicID
+	refused    error // why the client may not write to the topic
 	partitions []produced
 }
 
@@ -64,8 +66,10 @@ func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
 	switch {
 	case acks < -1 || acks > 1:
 		refuse = kerr.InvalidRequiredAcks
-	case transactional != "":
+	case transactional != "" && a.Txns == nil:
 		refuse = kerr.TransactionalIDAuthorizationFailed
+	case transactional != "":
+		refuse = a.allow(c, auth.Write, auth.TransactionalID, transactional)
 	}
 	p := &producing{version: c.Version, reply: reply, acks: acks, left: 1}
 	type work struct {
@@ -98,6 +102,9 @@ func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
 			t.partitions = append(t.partitions, produced{index: index})
 		}
 		r.tags(nil)
+		if !r.bad {
+			t.refused = a.mayProduce(c, &t)
+		}
 		p.topics = append(p.topics, t)
 	}
 	if r.tags(nil); r.bad || len(r.b) > 0 {
@@ -113,12 +120,17 @@ func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
 			p.done(at, replica.Result{}, refuse)
 			continue
 		}
-		part, err := a.produceTo(c, t.name, t.id, at.index)
+		part, err := a.produceTo(t, at.index)
 		if err != nil {
 			p.done(at, replica.Result{}, err)
 			continue
 		}
-		part.Append(w.records, acks, now, func(res replica.Result, err error) { p.done(at, res, err) })
+		done := func(res replica.Result, err error) { p.done(at, res, err) }
+		if transactional == "" {
+			part.Append(w.records, acks, replica.NotAsked, now, done)
+			continue
+		}
+		a.appendTransactional(c, transactional, t, at.index, part, w.records, acks, done)
 	}
 	p.done(nil, replica.Result{}, nil)
 }
@@ -126,12 +138,30 @@ func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
 // adminClient is the client id that Kafka's broker lets write to internal topics.
 const adminClient = "__admin_client"
 
-// produceTo is partition for a client that writes: internal topics are the broker's own.
-func (a *API) produceTo(c *Call, name string, id meta.TopicID, index int32) (*replica.Partition, error) {
-	if t := topicOf(a.Meta.Image(), name, id); t != nil && t.Internal && c.ClientID != adminClient {
-		return nil, fmt.Errorf("%w: cannot append to internal topic %s", kerr.InvalidTopicException, t.Name)
+// mayProduce tells why the client may not write to a topic, and finds the name of one that came by id. Internal topics are
+// the broker's own. Of a topic that does not exist the partitions say so.
+func (a *API) mayProduce(c *Call, t *producedTopic) error {
+	topic := topicOf(a.Meta.Image(), t.name, t.id)
+	name := t.name
+	if topic != nil {
+		name = topic.Name
+	} else if t.name == "" {
+		return nil
 	}
-	return a.partition(name, id, index)
+	if err := a.allow(c, auth.Write, auth.Topic, name); err != nil {
+		return err
+	}
+	if topic != nil && topic.Internal && c.ClientID != adminClient {
+		return fmt.Errorf("%w: cannot append to internal topic %s", kerr.InvalidTopicException, name)
+	}
+	return nil
+}
+
+func (a *API) produceTo(t *producedTopic, index int32) (*replica.Partition, error) {
+	if t.refused != nil {
+		return nil, t.refused
+	}
+	return a.partition(t.name, t.id, index)
 }
 
 // partition finds a partition that this broker leads, by name or, where the name is empty, by id.

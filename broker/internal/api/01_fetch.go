@@ -172,13 +172,13 @@ func (f *fetching) attempt() bool {
 func (f *fetching) read() (results []fetched, size int, failed bool) {
 	left := f.limit
 	for _, w := range f.wanted {
-		res := fetched{wantedPartition: w, read: replica.Read{HighWatermark: -1, StartOffset: -1}}
+		res := fetched{wantedPartition: w, read: replica.Read{HighWatermark: -1, LastStable: -1, StartOffset: -1}}
 		p, err := f.api.partition(w.name, w.id, w.index)
 		if err == nil {
 			err = p.CheckEpoch(w.leaderEpoch)
 		}
 		if err == nil {
-			res.read, err = p.Read(w.offset, max(min(left, int(w.maxBytes)), 0), size == 0)
+			res.read, err = p.Read(w.offset, max(min(left, int(w.maxBytes)), 0), size == 0, f.req.committed)
 		}
 		res.err = err
 		failed = failed || err != nil
@@ -257,6 +257,7 @@ func (r *fetchRequest) encodePartition(w *writer, p fetched, inserts []Insert) [
 		if err != nil {
 			w.b = w.b[:start]
 			p.err, p.read.Chunk = errors.Join(storage.ErrDamaged, err), storage.Chunk{}
+			p.read.Aborted = nil
 			return r.encodePartition(w, p, inserts)
 		}
 	default:
@@ -270,11 +271,16 @@ func (r *fetchRequest) encodePartitionHead(w *writer, p fetched) {
 	w.i32(p.index)
 	w.i16(code(p.err))
 	w.i64(p.read.HighWatermark)
-	w.i64(p.read.HighWatermark) // last stable offset: without transactions, the same
+	w.i64(p.read.LastStable)
 	if r.version >= 5 {
 		w.i64(p.read.StartOffset)
 	}
-	w.length(0) // aborted transactions
+	w.length(len(p.read.Aborted))
+	for _, t := range p.read.Aborted {
+		w.i64(t.ProducerID)
+		w.i64(t.FirstOffset)
+		w.noTags()
+	}
 	if r.version >= 11 {
 		w.i32(-1) // preferred read replica
 	}

@@ -26,7 +26,7 @@ func (a *API) listOffsets(c *Call, req *kmsg.ListOffsetsRequest, resp *kmsg.List
 		for _, p := range t.Partitions {
 			rp := kmsg.NewListOffsetsResponseTopicPartition()
 			rp.Partition = p.Partition
-			rp.ErrorCode = code(a.listOffset(t.Topic, p, &rp))
+			rp.ErrorCode = code(a.listOffset(t.Topic, p, req.IsolationLevel == readCommitted, &rp))
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -34,7 +34,7 @@ func (a *API) listOffsets(c *Call, req *kmsg.ListOffsetsRequest, resp *kmsg.List
 	return nil
 }
 
-func (a *API) listOffset(topic string, req kmsg.ListOffsetsRequestTopicPartition, resp *kmsg.ListOffsetsResponseTopicPartition) error {
+func (a *API) listOffset(topic string, req kmsg.ListOffsetsRequestTopicPartition, committed bool, resp *kmsg.ListOffsetsResponseTopicPartition) error {
 	resp.Offset, resp.Timestamp, resp.LeaderEpoch = -1, -1, -1
 	p, err := a.partition(topic, meta.TopicID{}, req.Partition)
 	if err != nil {
@@ -43,27 +43,31 @@ func (a *API) listOffset(topic string, req kmsg.ListOffsetsRequestTopicPartition
 	if err := p.CheckEpoch(req.CurrentLeaderEpoch); err != nil {
 		return err
 	}
-	if resp.Offset, resp.Timestamp, err = offsetAt(p, req.Timestamp); err == nil && resp.Offset >= 0 {
+	if resp.Offset, resp.Timestamp, err = offsetAt(p, req.Timestamp, committed); err == nil && resp.Offset >= 0 {
 		resp.LeaderEpoch = p.LeaderEpoch()
 	}
 	return err
 }
 
-func offsetAt(p *replica.Partition, ts int64) (offset, at int64, err error) {
+func offsetAt(p *replica.Partition, ts int64, committed bool) (offset, at int64, err error) {
 	switch ts {
 	case atLatest:
-		offset, err = p.HighWatermark()
+		if committed {
+			offset, err = p.LastStableOffset()
+		} else {
+			offset, err = p.HighWatermark()
+		}
 		return offset, -1, err
 	case atEarliest, atEarliestLocal:
 		offset, err = p.StartOffset()
 		return offset, -1, err
 	case atMaxTimestamp:
-		return p.MaxTime()
+		return p.MaxTime(committed)
 	case atLatestTiered, atPendingUpload:
 		return -1, -1, nil // nothing is tiered
 	}
 	if ts < 0 { // a meaning that this broker does not know, and not a time before all records
 		return -1, -1, kerr.UnsupportedVersion
 	}
-	return p.OffsetForTime(ts)
+	return p.OffsetForTime(ts, committed)
 }

@@ -22,6 +22,7 @@ type API struct {
 	Config   *meta.BrokerConfig
 	Replicas *replica.Manager
 	Groups   *coord.Groups
+	Txns     Transactions // nil: transactions are refused
 	Log      *slog.Logger
 	Auth     auth.Authorizer // nil: everybody may do everything
 
@@ -30,6 +31,7 @@ type API struct {
 
 	sessions  sessionCache
 	producers producerIDs
+	enlisting enlisting
 	now       atomic.Pointer[func() time.Time]
 }
 

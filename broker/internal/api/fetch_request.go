@@ -15,11 +15,15 @@ type fetchRequest struct {
 	maxWait   time.Duration
 	minBytes  int32
 	maxBytes  int32
+	committed bool // nothing of transactions that are open or were aborted
 	session   int32
 	epoch     int32
 	wanted    []wantedPartition
 	forgotten []partitionKey
 }
+
+// readCommitted is the isolation level of clients that want nothing of transactions that are open or were aborted.
+const readCommitted = 1
 
 // partitionKey names a partition as the request does: by topic name or by topic id.
 type partitionKey struct {
@@ -49,7 +53,7 @@ func decodeFetch(version int16, body []byte) (*fetchRequest, error) {
 	f.maxWait = time.Duration(r.i32()) * time.Millisecond
 	f.minBytes = r.i32()
 	f.maxBytes = r.i32()
-	r.i8() // isolation level: without transactions, both are the same
+	f.committed = r.i8() == readCommitted
 	if version >= 7 {
 		f.session, f.epoch = r.i32(), r.i32()
 	}

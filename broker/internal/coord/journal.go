@@ -81,7 +81,7 @@ func (j *journal) replay(each func(h *batch.Header, r *batch.Record)) error {
 	}
 	var scratch batch.Scratch
 	for offset < end {
-		read, err := j.Read(offset, loadBytes, true)
+		read, err := j.Read(offset, loadBytes, true, false)
 		if err != nil {
 			return err
 		}

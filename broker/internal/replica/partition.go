@@ -7,14 +7,19 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/storage"
+	"github.com/leatstream/leat/internal/batch"
 )
 
 // What a caller can do something about. Errors of storage pass through.
 var (
-	ErrGone        = errors.New("the partition was deleted")
-	ErrOutOfRange  = storage.ErrOffsetOutOfRange
-	ErrEpochOld    = errors.New("the leader epoch asked for is older than the partition's")
-	ErrEpochFuture = errors.New("the leader epoch asked for is not known here yet")
+	ErrGone              = errors.New("the partition was deleted")
+	ErrOutOfRange        = storage.ErrOffsetOutOfRange
+	ErrEpochOld          = errors.New("the leader epoch asked for is older than the partition's")
+	ErrEpochFuture       = errors.New("the leader epoch asked for is not known here yet")
+	ErrSequence          = storage.ErrSequence
+	ErrProducerEpoch     = storage.ErrProducerEpoch
+	ErrTxnState          = storage.ErrTxnState
+	ErrCoordinatorFenced = storage.ErrCoordinatorFenced
 )
 
 // Config is what a partition is told by its topic.
@@ -118,38 +123,69 @@ type Result struct {
 	StartOffset   int64
 }
 
+// NotAsked is the since of a batch whose transaction's coordinator was not asked about it.
+const NotAsked = -1
+
 // Append checks one batch of a producer, writes it, and calls done once: for acks=all (-1) when it is durable and
-// visible, else when it is written. It may call done before it returns.
-func (p *Partition) Append(batch []byte, acks int16, now time.Time, done func(Result, error)) {
+// visible, else when it is written. It may call done before it returns. A batch that was there already is answered with
+// its first offset. since is EndOffset as it was before the coordinator said that the batch is part of a transaction, or
+// NotAsked: then the transaction must be open here.
+func (p *Partition) Append(raw []byte, acks int16, since int64, now time.Time, done func(Result, error)) {
 	cfg := p.cfg.Load()
-	if err := check(batch, cfg, now); err != nil {
+	if err := check(raw, cfg, now); err != nil {
 		done(Result{}, err)
 		return
 	}
 	res := Result{LogAppendTime: -1}
 	if cfg.LogAppendTime {
 		res.LogAppendTime = now.UnixMilli()
-		stampTime(batch, res.LogAppendTime)
+		stampTime(raw, res.LogAppendTime)
 	}
-	p.append(batch, acks, now, cfg.Durable, res, done)
+	p.append(acks, cfg.Durable, res, done, func() (storage.Appended, error) {
+		return p.log.AppendClient(raw, p.epoch, since, now)
+	})
 }
 
-// AppendOwn is Append for records of the broker itself: no check, always durable before done.
-func (p *Partition) AppendOwn(batch []byte, now time.Time, done func(Result, error)) {
-	p.append(batch, -1, now, true, Result{LogAppendTime: -1}, done)
+// AppendOwn is Append for records of the broker itself: no check, always durable before done. A transactional batch has a
+// producer's id and epoch but no sequence, and opens that producer's transaction.
+func (p *Partition) AppendOwn(raw []byte, now time.Time, done func(Result, error)) {
+	p.append(-1, true, Result{LogAppendTime: -1}, done, func() (storage.Appended, error) {
+		return p.log.Append(raw, p.epoch, now)
+	})
 }
 
-func (p *Partition) append(batch []byte, acks int16, now time.Time, durable bool, res Result, done func(Result, error)) {
+// Marker is how a transaction ends. Version 2 says that its epoch is one above that of the transaction (KIP-1228).
+type Marker struct {
+	ProducerID       int64
+	ProducerEpoch    int16
+	Commit           bool
+	CoordinatorEpoch int32
+	Version          int16
+}
+
+// AppendMarker ends a producer's transaction here; done is called once, when that is durable.
+func (p *Partition) AppendMarker(m Marker, now time.Time, done func(Result, error)) {
+	p.append(-1, true, Result{LogAppendTime: -1}, done, func() (storage.Appended, error) {
+		return p.log.AppendMarker(batch.Marker{
+			ProducerID: m.ProducerID, ProducerEpoch: m.ProducerEpoch, Commit: m.Commit, CoordinatorEpoch: m.CoordinatorEpoch,
+		}, m.Version, p.epoch, now)
+	})
+}
+
+func (p *Partition) append(acks int16, durable bool, res Result, done func(Result, error), write func() (storage.Appended, error)) {
 	if _, err := p.HighWatermark(); err != nil { // what is there must be known before something is added
 		done(res, p.wrap(err))
 		return
 	}
-	at, err := p.log.Append(batch, p.epoch, now)
+	at, err := write()
 	if err != nil {
 		done(res, p.wrap(err))
 		return
 	}
 	res.BaseOffset = at.BaseOffset
+	if at.Repeated && res.LogAppendTime >= 0 {
+		res.LogAppendTime = at.Time
+	}
 	if res.StartOffset, err = p.log.StartOffset(); err != nil {
 		done(res, p.wrap(err))
 		return
@@ -174,6 +210,29 @@ func (p *Partition) append(batch []byte, acks int16, now time.Time, durable bool
 		}
 		done(res, p.wrap(err))
 	})
+}
+
+// InTransaction tells whether a producer has an open transaction here, in this epoch. A log that cannot be read has none:
+// the append that follows says why.
+func (p *Partition) InTransaction(producerID int64, epoch int16) bool {
+	in, err := p.log.InTransaction(producerID, epoch)
+	return err == nil && in
+}
+
+// Producers lists the producers that the partition knows, by id.
+func (p *Partition) Producers() ([]storage.Producer, error) {
+	out, err := p.log.Producers()
+	return out, p.wrap(err)
+}
+
+// LastStableOffset is the offset below which consumers that read committed may read.
+func (p *Partition) LastStableOffset() (int64, error) {
+	hw, err := p.HighWatermark()
+	if err != nil {
+		return 0, p.wrap(err)
+	}
+	at, err := p.log.LastStableOffset(hw)
+	return at, p.wrap(err)
 }
 
 // wrap tells a deletion from a failure.
@@ -236,21 +295,31 @@ func (p *Partition) Unsubscribe(w Waiter) {
 type Read struct {
 	Chunk         storage.Chunk
 	HighWatermark int64
+	LastStable    int64
 	StartOffset   int64
+	Aborted       []storage.Aborted // transactions with records in Chunk that were aborted, if committed was asked for
 }
 
-// Read finds committed batches from the one that contains offset on: at most max bytes, but the first batch whole if
-// minOne. The caller releases the chunk. ErrOutOfRange comes with the watermark and the start.
-func (p *Partition) Read(offset int64, max int, minOne bool) (Read, error) {
+// Read finds batches below the high watermark from the one that contains offset on: at most max bytes, but the first
+// batch whole if minOne. committed: nothing beyond the last stable offset, and with the list of what was aborted. The
+// caller releases the chunk. ErrOutOfRange comes with the watermark and the start.
+func (p *Partition) Read(offset int64, max int, minOne, committed bool) (Read, error) {
 	hw, err := p.HighWatermark()
 	if err != nil {
-		return Read{}, p.wrap(err)
+		return Read{HighWatermark: -1, LastStable: -1, StartOffset: -1}, p.wrap(err)
 	}
-	out := Read{HighWatermark: hw}
+	out := Read{HighWatermark: hw, LastStable: -1, StartOffset: -1}
+	if out.LastStable, err = p.log.LastStableOffset(hw); err != nil {
+		return out, p.wrap(err)
+	}
 	if out.StartOffset, err = p.log.StartOffset(); err != nil {
 		return out, p.wrap(err)
 	}
-	if offset > hw {
+	limit := hw
+	if committed {
+		limit = out.LastStable
+	}
+	if offset > limit {
 		end, err := p.log.EndOffset()
 		if err != nil {
 			return out, p.wrap(err)
@@ -260,26 +329,40 @@ func (p *Partition) Read(offset int64, max int, minOne bool) (Read, error) {
 		}
 		return out, nil
 	}
-	out.Chunk, err = p.log.Read(offset, max, hw, minOne)
+	if out.Chunk, err = p.log.Read(offset, max, limit, minOne); err != nil || !committed || out.Chunk.Len == 0 {
+		return out, p.wrap(err)
+	}
+	if out.Aborted, err = p.log.Aborted(offset, out.Chunk.Next); err != nil {
+		out.Chunk.Release()
+		out.Chunk = storage.Chunk{}
+	}
 	return out, p.wrap(err)
 }
 
-// OffsetForTime finds the first committed record at or after ts, ms since 1970. -1, -1: none.
-func (p *Partition) OffsetForTime(ts int64) (offset, at int64, err error) {
-	hw, err := p.HighWatermark()
+// OffsetForTime finds the first record at or after ts, ms since 1970, that consumers may read. -1, -1: none.
+func (p *Partition) OffsetForTime(ts int64, committed bool) (offset, at int64, err error) {
+	limit, err := p.readable(committed)
 	if err != nil {
 		return -1, -1, err
 	}
-	return p.log.OffsetForTime(ts, hw)
+	return p.log.OffsetForTime(ts, limit)
 }
 
-// MaxTime finds the committed record with the largest timestamp (KIP-734). -1, -1: none.
-func (p *Partition) MaxTime() (offset, at int64, err error) {
-	hw, err := p.HighWatermark()
+// MaxTime finds the record with the largest timestamp that consumers may read (KIP-734). -1, -1: none.
+func (p *Partition) MaxTime(committed bool) (offset, at int64, err error) {
+	limit, err := p.readable(committed)
 	if err != nil {
 		return -1, -1, err
 	}
-	return p.log.MaxTime(hw)
+	return p.log.MaxTime(limit)
+}
+
+// readable is the offset below which consumers may read.
+func (p *Partition) readable(committed bool) (int64, error) {
+	if committed {
+		return p.LastStableOffset()
+	}
+	return p.HighWatermark()
 }
 
 // delete removes the files and tells who waits.

@@ -86,7 +86,7 @@ func TestPowerLossLosesNothingAcknowledged(t *testing.T) {
 				t.Fatalf("crash %d before %s: partition %d: %d were promised, %d are there: %v", n, c.op, i, c.seen[i], hw, err)
 			}
 			for at := int64(0); at < hw; {
-				r, err := p.Read(at, 1, true)
+				r, err := p.Read(at, 1, true, false)
 				if err != nil || r.Chunk.Len == 0 {
 					t.Fatalf("crash %d before %s: partition %d offset %d of %d: %v", n, c.op, i, at, hw, err)
 				}

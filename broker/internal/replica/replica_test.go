@@ -47,7 +47,7 @@ func produce(p *Partition, b []byte, acks int16) (Result, error) {
 		error
 	}
 	done := make(chan answer, 2)
-	p.Append(b, acks, now, func(r Result, err error) { done <- answer{r, err} })
+	p.Append(b, acks, NotAsked, now, func(r Result, err error) { done <- answer{r, err} })
 	a := <-done
 	return a.Result, a.error
 }
@@ -93,7 +93,7 @@ func TestUnsyncedIsNotShown(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-news // durable by now
-	r, err := p.Read(0, 1000, true)
+	r, err := p.Read(0, 1000, true, false)
 	if err != nil || r.Chunk.Len == 0 || r.HighWatermark != 1 {
 		t.Fatalf("%+v %v", r, err)
 	}
@@ -152,7 +152,7 @@ func TestLogAppendTime(t *testing.T) {
 	if err != nil || r.LogAppendTime != now.UnixMilli() {
 		t.Fatalf("%+v %v", r, err)
 	}
-	read, err := p.Read(0, 1000, true)
+	read, err := p.Read(0, 1000, true, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestLogAppendTime(t *testing.T) {
 		t.Errorf("the batch on disk has a wrong CRC (%v)", err)
 	}
 	read.Chunk.Release()
-	if off, at, err := p.OffsetForTime(now.UnixMilli()); off != 0 || at != now.UnixMilli() || err != nil {
+	if off, at, err := p.OffsetForTime(now.UnixMilli(), false); off != 0 || at != now.UnixMilli() || err != nil {
 		t.Errorf("%d %d %v", off, at, err)
 	}
 }
@@ -181,7 +181,7 @@ func TestDeletedPartitionAnswers(t *testing.T) {
 	if _, err := produce(p, build(t, batch.None, "a"), -1); !errors.Is(err, ErrGone) {
 		t.Errorf("append: %v", err)
 	}
-	if _, err := p.Read(0, 10, true); !errors.Is(err, ErrGone) {
+	if _, err := p.Read(0, 10, true, false); !errors.Is(err, ErrGone) {
 		t.Errorf("read: %v", err)
 	}
 	if m.Get(ID{}) != nil {
@@ -191,10 +191,10 @@ func TestDeletedPartitionAnswers(t *testing.T) {
 
 func TestReadBeyondTheEndIsOutOfRange(t *testing.T) {
 	p := manager(t, vfs.NewMem()).Open(ID{}, 3, defaults)
-	if _, err := p.Read(1, 10, true); !errors.Is(err, ErrOutOfRange) {
+	if _, err := p.Read(1, 10, true, false); !errors.Is(err, ErrOutOfRange) {
 		t.Error(err)
 	}
-	if r, err := p.Read(0, 10, true); err != nil || r.Chunk.Len != 0 {
+	if r, err := p.Read(0, 10, true, false); err != nil || r.Chunk.Len != 0 {
 		t.Error(r, err)
 	}
 	for epoch, want := range map[int32]error{-1: nil, 3: nil, 2: ErrEpochOld, 4: ErrEpochFuture} {

@@ -32,6 +32,9 @@ type index struct {
 	first   int64 // timestamp of the first batch; -1 before it
 	entries []entry
 	epochs  []epochStart // where the epoch of a batch differs from that of the batch before it
+	aborted []Aborted    // transactions whose abort marker is in the segment, by its offset
+
+	producers []byte // the producers' state after the last batch covered, until it is in the file
 }
 
 func newIndex(base int64) index { return index{next: base, maxTime: -1, atMax: -1, first: -1} }
@@ -74,10 +77,11 @@ func (x *index) beforeTime(ts int64) entry {
 
 // The file form: docs/formats/segment.md.
 const (
-	indexMagic   = 0x6c656131 // "lea1"
-	indexFixed   = 4 + 6*8 + 4 + 4
+	indexMagic   = 0x6c656132 // "lea2"
+	indexFixed   = 4 + 5*8 + 4*4
 	indexEntry   = 3 * 8
 	indexEpoch   = 4 + 8
+	indexAborted = 4 * 8
 	indexTrailer = 4
 )
 
@@ -85,13 +89,14 @@ var errIndex = errors.New("index file is damaged")
 
 func (x *index) encode() []byte {
 	be := binary.BigEndian
-	b := make([]byte, 0, indexFixed+len(x.entries)*indexEntry+len(x.epochs)*indexEpoch+indexTrailer)
+	b := make([]byte, 0, indexFixed+len(x.entries)*indexEntry+len(x.epochs)*indexEpoch+len(x.aborted)*indexAborted+len(x.producers)+indexTrailer)
 	b = be.AppendUint32(b, indexMagic)
-	for _, v := range []int64{x.size, x.next, x.maxTime, x.atMax, x.first, 0} {
+	for _, v := range []int64{x.size, x.next, x.maxTime, x.atMax, x.first} {
 		b = be.AppendUint64(b, uint64(v))
 	}
-	b = be.AppendUint32(b, uint32(len(x.entries)))
-	b = be.AppendUint32(b, uint32(len(x.epochs)))
+	for _, n := range []int{len(x.entries), len(x.epochs), len(x.aborted), len(x.producers)} {
+		b = be.AppendUint32(b, uint32(n))
+	}
 	for _, e := range x.entries {
 		b = be.AppendUint64(b, uint64(e.offset))
 		b = be.AppendUint64(b, uint64(e.pos))
@@ -101,6 +106,13 @@ func (x *index) encode() []byte {
 		b = be.AppendUint32(b, uint32(e.epoch))
 		b = be.AppendUint64(b, uint64(e.start))
 	}
+	for _, a := range x.aborted {
+		b = be.AppendUint64(b, uint64(a.ProducerID))
+		b = be.AppendUint64(b, uint64(a.FirstOffset))
+		b = be.AppendUint64(b, uint64(a.LastOffset))
+		b = be.AppendUint64(b, uint64(a.stable))
+	}
+	b = append(b, x.producers...)
 	return be.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
@@ -117,18 +129,26 @@ func decodeIndex(b []byte) (index, error) {
 	}
 	i64 := func(at int) int64 { return int64(be.Uint64(body[at:])) }
 	x := index{size: i64(4), next: i64(12), maxTime: i64(20), atMax: i64(28), first: i64(36)}
-	entries, epochs := int(be.Uint32(body[52:])), int(be.Uint32(body[56:]))
-	if len(body) != indexFixed+entries*indexEntry+epochs*indexEpoch {
+	var n [4]int
+	for i := range n {
+		n[i] = int(be.Uint32(body[44+4*i:]))
+	}
+	if len(body) != indexFixed+n[0]*indexEntry+n[1]*indexEpoch+n[2]*indexAborted+n[3] {
 		return index{}, errIndex
 	}
 	at := indexFixed
-	for range entries {
+	for range n[0] {
 		x.entries = append(x.entries, entry{i64(at), i64(at + 8), i64(at + 16)})
 		at += indexEntry
 	}
-	for range epochs {
+	for range n[1] {
 		x.epochs = append(x.epochs, epochStart{int32(be.Uint32(body[at:])), i64(at + 4)})
 		at += indexEpoch
 	}
+	for range n[2] {
+		x.aborted = append(x.aborted, Aborted{i64(at), i64(at + 8), i64(at + 16), i64(at + 24)})
+		at += indexAborted
+	}
+	x.producers = body[at:]
 	return x, nil
 }

@@ -1,9 +1,11 @@
 package storage
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"sync"
 	"time"
@@ -16,6 +18,8 @@ import (
 type LogConfig struct {
 	SegmentBytes int64         // roll before a segment would grow beyond; 0: 1 GiB
 	SegmentAge   time.Duration // roll when a batch is that much later than the first; 0: never
+
+	ProducerExpiry time.Duration // how long a producer that does not write is remembered; 0: for ever
 }
 
 const defaultSegmentBytes = 1 << 30
@@ -34,6 +38,7 @@ type Log struct {
 	loaded   bool
 	closed   error // why nothing goes any more
 	segments []*segment
+	writers  producers
 	durable  mark
 	syncing  bool
 	idle     sync.Cond // signalled when syncing ends
@@ -49,7 +54,7 @@ type mark struct {
 
 // OpenLog returns the log called name. Its files are read at the first use and created at the first append.
 func (d *Dir) OpenLog(name string, cfg LogConfig) *Log {
-	l := &Log{dir: d, fs: d.fs, path: d.fs.PathJoin(d.path, name), cfg: cfg}
+	l := &Log{dir: d, fs: d.fs, path: d.fs.PathJoin(d.path, name), cfg: cfg, writers: newProducers()}
 	l.idle.L = &l.mu
 	return l
 }
@@ -61,16 +66,29 @@ func (l *Log) Configure(cfg LogConfig) {
 	l.cfg = cfg
 }
 
-// Appended tells where a batch went.
+// Appended tells where a batch is.
 type Appended struct {
 	BaseOffset int64
 	NextOffset int64
+	Repeated   bool  // it was there already: its producer sent it again
+	Time       int64 // largest timestamp, ms since 1970
 }
 
-// Append writes whole, checked batches to the end of the log, gives them offsets and the leader's epoch in place, and
-// returns before they are durable. now is the clock, for the age of segments whose records have no time. If the write
-// fails the log is as before.
+// Append writes whole, checked batches of the broker's own to the end of the log, gives them offsets and the leader's
+// epoch in place, and returns before they are durable. now is the clock, for the age of segments whose records have no
+// time. If the write fails the log is as before.
 func (l *Log) Append(batches []byte, epoch int32, now time.Time) (Appended, error) {
+	return l.append(batches, epoch, fromSelf, -1, now)
+}
+
+// AppendClient is Append for one batch of a client, whose sequence must follow (ErrSequence, ErrProducerEpoch,
+// ErrTxnState). since is where the log ended when its coordinator was asked whether the batch is part of a transaction;
+// -1: it was not asked.
+func (l *Log) AppendClient(b []byte, epoch int32, since int64, now time.Time) (Appended, error) {
+	return l.append(b, epoch, fromClient, since, now)
+}
+
+func (l *Log) append(batches []byte, epoch int32, from origin, since int64, now time.Time) (Appended, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.usable(); err != nil {
@@ -80,11 +98,54 @@ func (l *Log) Append(batches []byte, epoch int32, now time.Time) (Appended, erro
 	if err != nil {
 		return Appended{}, fmt.Errorf("append: %w", err)
 	}
+	again, err := l.writers.check(&head, from, since)
+	if err != nil {
+		return Appended{}, err
+	}
+	if again != nil {
+		return Appended{again.base, again.base + int64(again.delta) + 1, true, again.time}, nil
+	}
+	return l.write(batches, &head, epoch, now)
+}
+
+// AppendMarker ends a transaction. version 2 or later says that the marker has an epoch of its own, above that of the
+// transaction (KIP-1228). A marker that is there already is not written again.
+func (l *Log) AppendMarker(m batch.Marker, version int16, epoch int32, now time.Time) (Appended, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return Appended{}, err
+	}
+	done, err := l.writers.checkMarker(m, version)
+	if err != nil {
+		return Appended{}, err
+	}
+	if done {
+		return Appended{BaseOffset: -1, NextOffset: l.end(), Repeated: true}, nil
+	}
+	raw := batch.AppendMarker(nil, m, now.UnixMilli())
+	head, err := batch.ReadHeader(raw)
+	if err != nil {
+		return Appended{}, err
+	}
+	out, err := l.write(raw, &head, epoch, now)
+	if err != nil {
+		return out, err
+	}
+	if a, aborted := l.writers.end(m, out.BaseOffset, now.UnixMilli()); aborted {
+		seg := l.active()
+		seg.x.aborted = append(seg.x.aborted, a)
+	}
+	return out, nil
+}
+
+// write puts checked batches at the end of the log. head is the header of the first. The caller holds the lock.
+func (l *Log) write(batches []byte, head *batch.Header, epoch int32, now time.Time) (Appended, error) {
 	seg, err := l.writable(int64(len(batches)), head.MaxTimestamp, now)
 	if err != nil {
 		return Appended{}, l.rollFailed(err)
 	}
-	out := Appended{BaseOffset: seg.x.next}
+	out := Appended{BaseOffset: seg.x.next, Time: head.MaxTimestamp}
 	next := seg.x.next
 	for rest := batches; len(rest) > 0; {
 		h, err := batch.ReadHeader(rest)
@@ -102,6 +163,10 @@ func (l *Log) Append(batches []byte, epoch int32, now time.Time) (Appended, erro
 	for rest := batches; len(rest) > 0; {
 		h, _ := batch.ReadHeader(rest) // read without an error above
 		seg.x.add(h.BaseOffset, h.LastOffset(), h.MaxTimestamp, int64(h.Size()), epoch)
+		if h.ProducerID >= 0 {
+			l.writers.add(&h, now.UnixMilli())
+			l.writers.prune(now, l.cfg.ProducerExpiry)
+		}
 		rest = rest[h.Size():]
 	}
 	out.NextOffset = seg.x.next
@@ -183,6 +248,9 @@ func (l *Log) roll(base int64, now time.Time) (*segment, error) {
 		return nil, err
 	}
 	seg.refs.Store(1)
+	if len(l.segments) > 0 {
+		l.active().x.producers = l.writers.encode()
+	}
 	l.segments = append(l.segments, seg)
 	if len(l.segments) == 1 {
 		l.durable = mark{offset: base, segment: seg}
@@ -269,6 +337,66 @@ func (l *Log) epochs() []epochStart {
 	return all
 }
 
+// LastStableOffset is the offset below which every transaction is decided, given the high watermark.
+func (l *Log) LastStableOffset(high int64) (int64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return 0, err
+	}
+	return l.writers.lastStable(high), nil
+}
+
+// Aborted lists the aborted transactions with records in [from, to), where to is at most the last stable offset.
+func (l *Log) Aborted(from, to int64) ([]Aborted, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return nil, err
+	}
+	var out []Aborted
+	for _, s := range l.segments {
+		if s.x.next <= from {
+			continue
+		}
+		for _, a := range s.x.aborted {
+			if a.LastOffset >= from && a.FirstOffset < to {
+				out = append(out, a)
+			}
+			if a.stable >= to {
+				return out, nil // what ended later began later
+			}
+		}
+	}
+	return out, nil
+}
+
+// InTransaction tells whether a producer has an open transaction here, in this epoch.
+func (l *Log) InTransaction(producerID int64, epoch int16) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return false, err
+	}
+	p := l.writers.known[producerID]
+	return p != nil && p.TxnStart >= 0 && p.Epoch == epoch, nil
+}
+
+// Producers lists the producers that are known, by id.
+func (l *Log) Producers() ([]Producer, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return nil, err
+	}
+	out := make([]Producer, 0, len(l.writers.known))
+	for _, p := range l.writers.known {
+		out = append(out, *p)
+	}
+	slices.SortFunc(out, func(a, b Producer) int { return cmp.Compare(a.ID, b.ID) })
+	return out, nil
+}
+
 // Close syncs what is not durable yet, marks it, and closes the files.
 func (l *Log) Close() error {
 	l.mu.Lock()
@@ -284,6 +412,7 @@ func (l *Log) Close() error {
 		l.idle.Wait() // it may still write marks
 	}
 	if err == nil && l.loaded && len(l.segments) > 0 && l.dir.Offline() == nil {
+		l.active().x.producers = l.writers.encode()
 		err = l.active().writeIndex(l.fs)
 	}
 	l.closed = ErrClosed

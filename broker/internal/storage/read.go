@@ -15,6 +15,7 @@ type Chunk struct {
 	segment *segment
 	Pos     int64
 	Len     int
+	Next    int64 // offset after the chunk; 0 if it is empty
 }
 
 // File is where the bytes are.
@@ -76,6 +77,7 @@ func (l *Log) Read(offset int64, max int, limit int64, minOne bool) (Chunk, erro
 	if exact && c.Pos+int64(c.Len) == end {
 		next = endOffset
 	}
+	c.Next = next
 	l.mu.Lock()
 	seg.remember(next, c.Pos+int64(c.Len))
 	l.mu.Unlock()

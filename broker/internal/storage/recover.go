@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/leatstream/leat/internal/batch"
@@ -41,6 +42,9 @@ func (l *Log) load() error {
 	if err := l.cutAtGap(); err != nil {
 		return errors.Join(err, l.unload())
 	}
+	if err := l.recoverProducers(); err != nil {
+		return errors.Join(err, l.unload())
+	}
 	if err := l.dropEnded(); err != nil {
 		return errors.Join(err, l.unload())
 	}
@@ -68,7 +72,66 @@ func (l *Log) markScanned() {
 		if i < len(l.segments)-1 || s.x.size-s.marked >= markEvery {
 			_ = s.writeIndex(l.fs)
 		}
+		s.x.producers = nil
 	}
+}
+
+// recoverProducers brings the state of producers and transactions up to the end of the log: each index file has it as of
+// its mark, and what follows a mark is applied. All of it is durable by now.
+func (l *Log) recoverProducers() error {
+	l.writers = newProducers()
+	now := time.Now().UnixMilli() // when a replayed batch came is not known: its producer may still be there
+	var state []byte
+	decoded := true
+	for i, s := range l.segments {
+		if s.marked > 0 {
+			state, decoded = s.x.producers, false
+		}
+		if s.marked < s.x.size || i == len(l.segments)-1 {
+			if !decoded {
+				var err error
+				if l.writers, err = decodeProducers(state); err != nil {
+					return fmt.Errorf("%s%s: %w", s.path, indexSuffix, err)
+				}
+				decoded = true
+			}
+			if err := s.replay(&l.writers, now); err != nil {
+				return err
+			}
+			s.x.producers = l.writers.encode()
+			state = s.x.producers
+		}
+	}
+	l.writers.finished = nil
+	return nil
+}
+
+// replay applies the batches after the segment's mark to ps.
+func (s *segment) replay(ps *producers, now int64) error {
+	var inner error
+	_, err := s.scan(s.marked, s.x.size, false, func(h batch.Header, pos int64) bool {
+		if h.ProducerID < 0 {
+			return true
+		}
+		if !h.Control() {
+			ps.add(&h, now)
+			return true
+		}
+		raw := make([]byte, h.Size())
+		if n, err := s.file.ReadAt(raw, pos); n < len(raw) {
+			inner = err
+			return false
+		}
+		m, err := batch.ReadMarker(raw)
+		if err != nil {
+			return true // a control batch of another kind
+		}
+		if a, aborted := ps.end(m, h.BaseOffset, now); aborted {
+			s.x.aborted = append(s.x.aborted, a)
+		}
+		return true
+	})
+	return errors.Join(err, inner)
 }
 
 // openSegment opens a segment, believes its mark, reads on from there, and makes what it found durable, so that nothing

@@ -120,7 +120,11 @@ func (l *Log) dirty() []unsynced {
 	for _, s := range l.segments[first:] {
 		d := unsynced{segment: s, size: s.x.size}
 		if s != l.active() || s.x.size-s.marked >= markEvery {
+			if s == l.active() {
+				s.x.producers = l.writers.encode()
+			}
 			d.index = s.x.encode()
+			s.x.producers = nil
 		}
 		s.refs.Add(1)
 		out = append(out, d)

@@ -110,7 +110,7 @@ func (r *Rig) Append(topic string, partition int32, values ...string) {
 	raw := Batch(r.tb, values...)
 	done := make(chan error, 1)
 	id := replica.ID{Topic: r.Meta.Image().Topic(topic).ID, Partition: partition}
-	r.Replicas.Get(id).Append(raw, -1, time.Now(), func(_ replica.Result, err error) { done <- err })
+	r.Replicas.Get(id).Append(raw, -1, replica.NotAsked, time.Now(), func(_ replica.Result, err error) { done <- err })
 	if err := <-done; err != nil {
 		r.tb.Fatal(err)
 	}

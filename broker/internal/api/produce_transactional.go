@@ -1,0 +1,96 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"sync"
+
+	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/leatstream/leat/internal/batch"
+)
+
+// produceImplicit is the version of Produce from which on a partition becomes part of the transaction by being written to
+// (KIP-890). Clients of older versions have added it before.
+const produceImplicit = 12
+
+// Transactions is what producing needs of the transaction coordinator.
+type Transactions interface {
+	// Enlist makes a partition part of the producer's transaction if implicit, else checks that it is. done is called once,
+	// perhaps before Enlist returns, with nil or the error that the client is told.
+	Enlist(ctx context.Context, transactionalID string, producerID int64, epoch int16, topic string, partition int32, implicit bool, done func(error))
+}
+
+// enlisting is the batches that wait until the coordinator has said whether their partition is part of the transaction:
+// those of one producer for one partition keep their order.
+type enlisting struct {
+	mu      sync.Mutex
+	waiting map[enlistKey][]func(since int64, err error)
+}
+
+type enlistKey struct {
+	partition *replica.Partition
+	producer  int64
+}
+
+// appendTransactional appends a batch whose producer is in a transaction. The first of them for a partition asks the
+// coordinator, which may take time: it is copied out of the frame.
+func (a *API) appendTransactional(c *Call, id string, t *producedTopic, index int32, part *replica.Partition, raw []byte, acks int16, done func(replica.Result, error)) {
+	h, err := batch.ReadHeader(raw)
+	if err != nil || !h.Transactional() || h.ProducerID < 0 { // the checks of Append find the words for it
+		part.Append(raw, acks, replica.NotAsked, a.clock(), done)
+		return
+	}
+	key := enlistKey{part, h.ProducerID}
+	e := &a.enlisting
+	e.mu.Lock()
+	queue, asked := e.waiting[key]
+	if !asked && part.InTransaction(h.ProducerID, h.ProducerEpoch) {
+		e.mu.Unlock()
+		part.Append(raw, acks, replica.NotAsked, a.clock(), done)
+		return
+	}
+	own := bytes.Clone(raw)
+	if e.waiting == nil {
+		e.waiting = map[enlistKey][]func(int64, error){}
+	}
+	e.waiting[key] = append(queue, func(since int64, err error) {
+		if err != nil {
+			done(replica.Result{}, err)
+			return
+		}
+		part.Append(own, acks, since, a.clock(), done)
+	})
+	e.mu.Unlock()
+	if asked {
+		return
+	}
+	since, err := part.EndOffset()
+	if err != nil {
+		e.answer(key, replica.NotAsked, err)
+		return
+	}
+	name := t.name
+	if topic := topicOf(a.Meta.Image(), t.name, t.id); topic != nil {
+		name = topic.Name
+	}
+	a.Txns.Enlist(c.Context, id, h.ProducerID, h.ProducerEpoch, name, index, c.Version >= produceImplicit, func(err error) {
+		e.answer(key, since, err)
+	})
+}
+
+// answer lets those who wait go on, in their order. Who comes meanwhile waits behind them.
+func (e *enlisting) answer(key enlistKey, since int64, err error) {
+	for {
+		e.mu.Lock()
+		queue := e.waiting[key]
+		if len(queue) == 0 {
+			delete(e.waiting, key)
+			e.mu.Unlock()
+			return
+		}
+		next := queue[0]
+		e.waiting[key] = queue[1:]
+		e.mu.Unlock()
+		next(since, err)
+	}
+}
