@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -123,6 +124,18 @@ func (b *Broker) Addrs() []string {
 		out = append(out, l.addr)
 	}
 	return out
+}
+
+// Metrics writes how the broker is doing, in Prometheus' text format: our own names, and those of kafka_exporter. It is
+// ErrNotRunning before the broker is ready and after it has stopped.
+func (b *Broker) Metrics(w io.Writer) error {
+	b.mu.Lock()
+	n := b.node
+	b.mu.Unlock()
+	if n == nil {
+		return ErrNotRunning
+	}
+	return n.writeMetrics(w)
 }
 
 // DialContext opens a connection inside this process, whatever network and addr say. It fits kgo.Dialer. It waits until

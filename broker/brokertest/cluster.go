@@ -153,6 +153,13 @@ func (c *Cluster) Addr() string {
 	return c.addr
 }
 
+// Broker is the broker that runs at the moment.
+func (c *Cluster) Broker() *broker.Broker {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.b
+}
+
 // DataDir is where the broker keeps its data.
 func (c *Cluster) DataDir() string { return c.cfg.DataDir }
 

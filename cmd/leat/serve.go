@@ -17,6 +17,7 @@ import (
 // brokerFlags say where a broker keeps its data and where clients find it.
 type brokerFlags struct {
 	config   string // a leat.yaml or a server.properties; of `leat serve` only
+	metrics  string // where Prometheus reads; of `leat serve` only
 	data     string
 	listen   []string
 	set      []string
@@ -91,16 +92,32 @@ func serveCommand(std stdio) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			b, wait, err := f.start(cmd.Context(), std, cfg)
+			l, err := listenMetrics(f.metrics, cfg.Insecure)
 			if err != nil {
+				return err
+			}
+			ctx, stop := context.WithCancel(cmd.Context())
+			defer stop()
+			b, wait, err := f.start(ctx, std, cfg)
+			if err != nil {
+				if l != nil {
+					l.Close()
+				}
 				return err
 			}
 			fmt.Fprintf(std.err, "leat serves Kafka clients on %s, data in %s (started in %d ms)\n", strings.Join(b.Addrs(), " and "), cfg.DataDir, time.Since(began).Milliseconds())
 			fmt.Fprintf(std.err, "  try: leat topic create topic1 · echo hello | leat produce topic1 · leat consume topic1\n")
-			return wait()
+			if l != nil {
+				fmt.Fprintf(std.err, "  metrics: http://%s/metrics\n", l.Addr())
+				defer serveMetrics(ctx, l, b, f.logger(std))()
+			}
+			err = wait()
+			stop()
+			return err
 		},
 	}
 	f.addTo(cmd)
+	cmd.Flags().StringVar(&f.metrics, "metrics", defaultMetrics, "where Prometheus reads metrics, HOST:PORT; '' for nowhere")
 	cmd.Flags().StringVar(&f.config, "config", "", "a leat.yaml or a server.properties of Kafka; KAFKA_* variables count more, flags most")
 	return cmd
 }

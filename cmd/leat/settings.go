@@ -18,6 +18,7 @@ type settings struct {
 	properties map[string]property
 	clusterID  string
 	insecure   bool
+	metrics    *string // nil: not said
 }
 
 // sameThing are names of which one, set later, takes the place of the others.
@@ -83,6 +84,7 @@ type brokerDocument struct {
 	Listen    *yaml.Node            `yaml:"listen"`
 	Advertise *yaml.Node            `yaml:"advertise"`
 	Insecure  bool                  `yaml:"insecure"`
+	Metrics   *string               `yaml:"metrics"`
 	ClusterID string                `yaml:"cluster"`
 	Config    map[string]*yaml.Node `yaml:"config"` // by Kafka's names
 }
@@ -111,7 +113,7 @@ func (s *settings) readYAML(file string, src []byte, d *diag.List) {
 		put(name, "", doc.Config[name])
 	}
 	s.add(layer)
-	s.insecure, s.clusterID = doc.Insecure, doc.ClusterID
+	s.insecure, s.metrics, s.clusterID = doc.Insecure, doc.Metrics, doc.ClusterID
 }
 
 // scalars writes a value, or a list of them, as Kafka does. scheme goes before those that have none.
@@ -164,6 +166,9 @@ func (f *brokerFlags) read(environ []string, changed func(flag string) bool) (br
 	_, advertised := s.properties["advertised.listeners"]
 	if (listeners || advertised) && !changed("listen") {
 		cfg.Listen = nil
+	}
+	if s.metrics != nil && !changed("metrics") {
+		f.metrics = *s.metrics
 	}
 	if !changed("data") {
 		cfg.DataDir = s.dataDir(f.data)

@@ -164,6 +164,11 @@ func (f *fetching) attempt() bool {
 	if f.session != nil {
 		results = f.session.sent(results, f.req.fullSession())
 	}
+	for _, r := range results {
+		if r.read.Chunk.Len > 0 {
+			r.from.Traffic().SentBytes.Add(int64(r.read.Chunk.Len))
+		}
+	}
 	f.reply(f.req.encode(sessionID(f.session), results), nil)
 	return true
 }
@@ -180,7 +185,7 @@ func (f *fetching) read() (results []fetched, size int, failed bool) {
 		if err == nil {
 			res.read, err = p.Read(w.offset, max(min(left, int(w.maxBytes)), 0), size == 0, f.req.committed)
 		}
-		res.err = err
+		res.from, res.err = p, err
 		failed = failed || err != nil
 		size += res.read.Chunk.Len
 		left -= res.read.Chunk.Len
@@ -198,6 +203,7 @@ func release(results []fetched) {
 // fetched is the answer for one partition.
 type fetched struct {
 	*wantedPartition
+	from *replica.Partition // nil: not here
 	read replica.Read
 	err  error
 }

@@ -55,11 +55,17 @@ var codes = []struct {
 	{context.Canceled, kerr.RequestTimedOut},
 }
 
-// code is Kafka's number for err; 0 for nil.
+// code is Kafka's number for err, which a client is told; 0 for nil.
 func code(err error) int16 {
 	if err == nil {
 		return 0
 	}
+	c := numberOf(err)
+	told[uint8(c)].Add(1)
+	return c
+}
+
+func numberOf(err error) int16 {
 	var k *kerr.Error
 	if errors.As(err, &k) {
 		return k.Code

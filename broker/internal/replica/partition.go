@@ -46,6 +46,8 @@ type Partition struct {
 
 	high atomic.Int64 // high watermark; -1 until the log was looked at
 
+	traffic Traffic
+
 	mu      sync.Mutex
 	gone    bool
 	waiters map[Waiter]struct{}
@@ -142,7 +144,12 @@ func (p *Partition) Append(raw []byte, acks int16, since int64, now time.Time, d
 		stampTime(raw, res.LogAppendTime)
 	}
 	p.append(acks, cfg.Durable, res, done, func() (storage.Appended, error) {
-		return p.log.AppendClient(raw, p.epoch, since, now)
+		at, err := p.log.AppendClient(raw, p.epoch, since, now)
+		if err == nil && !at.Repeated {
+			p.traffic.ReceivedBytes.Add(int64(len(raw)))
+			p.traffic.ReceivedRecords.Add(at.NextOffset - at.BaseOffset)
+		}
+		return at, err
 	})
 }
 

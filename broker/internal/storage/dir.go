@@ -36,6 +36,7 @@ type Dir struct {
 
 	workers chan struct{} // a slot for each sync in flight
 	syncing sync.WaitGroup
+	stats   stats
 
 	mu      sync.Mutex
 	offline error

@@ -1,5 +1,7 @@
 package storage
 
+import "time"
+
 // markEvery is how many synced bytes may pass before the mark on disk follows: the most that recovery reads again.
 const markEvery = 8 << 20
 
@@ -78,6 +80,7 @@ func (l *Log) syncOnce() bool {
 	dirty := l.dirty()
 	l.mu.Unlock()
 
+	begin := time.Now()
 	err := syncFiles(dirty)
 	if err != nil {
 		err = l.dir.fail(err)
@@ -91,6 +94,7 @@ func (l *Log) syncOnce() bool {
 	}
 	ready := l.takeWaiters(err)
 	l.mu.Unlock()
+	l.dir.stats.synced(begin, dirty, len(ready), err)
 	for _, w := range ready {
 		w.done(err)
 	}
@@ -106,6 +110,7 @@ func (l *Log) syncOnce() bool {
 // unsynced is a segment with bytes that are not durable.
 type unsynced struct {
 	segment *segment
+	from    int64 // bytes that were durable before
 	size    int64
 	index   []byte // the mark that may be written once size bytes are durable; nil: not yet worth it
 }
@@ -118,7 +123,7 @@ func (l *Log) dirty() []unsynced {
 	}
 	var out []unsynced
 	for _, s := range l.segments[first:] {
-		d := unsynced{segment: s, size: s.x.size}
+		d := unsynced{segment: s, from: min(s.synced, s.x.size), size: s.x.size}
 		if s != l.active() || s.x.size-s.marked >= markEvery {
 			if s == l.active() {
 				s.x.producers = l.writers.encode()

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"context"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -10,6 +11,7 @@ import (
 type budget struct {
 	sem  *semaphore.Weighted
 	size int64
+	used atomic.Int64
 }
 
 func newBudget(size int64) *budget {
@@ -22,5 +24,9 @@ func (b *budget) take(ctx context.Context, n int64) (give func(), err error) {
 	if err := b.sem.Acquire(ctx, n); err != nil {
 		return nil, err
 	}
-	return func() { b.sem.Release(n) }, nil
+	b.used.Add(n)
+	return func() {
+		b.used.Add(-n)
+		b.sem.Release(n)
+	}, nil
 }

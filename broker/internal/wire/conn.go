@@ -60,6 +60,7 @@ type conn struct {
 // pending is a request without a written response.
 type pending struct {
 	call  *api.Call
+	began time.Time
 	ready chan struct{} // closed when reply and err are set
 	reply api.Reply
 	err   error
@@ -97,6 +98,7 @@ func (c *conn) run() {
 // report is the one line of a connection that ends for a reason.
 func (c *conn) report(err error) {
 	if !quiet(err) {
+		c.server.stats.broken.Add(1)
 		c.server.log.Warn("connection closed", "client", c.remote, "error", err)
 	}
 }
@@ -190,6 +192,7 @@ func (c *conn) next(br *bufio.Reader) error {
 		return err
 	}
 	defer give()
+	c.server.stats.received.Add(int64(size) + frameLength)
 	charge := int64(size) * int64(factor)
 	if size > freeFrame {
 		charge -= int64(size) // taken already
@@ -201,6 +204,7 @@ func (c *conn) next(br *bufio.Reader) error {
 	defer decoded() // what a parked request keeps is small: its records are in the log, its lists in the rooms that keep it waiting
 	p := &pending{
 		call:  &api.Call{Context: c.ctx, ClientHost: host(c.remote), Listener: c.listener},
+		began: time.Now(),
 		ready: make(chan struct{}),
 	}
 	c.underWay.Add(1)
@@ -277,6 +281,7 @@ func (c *conn) serve(p *pending, frame []byte) {
 	}
 	defer func() {
 		if e := recover(); e != nil {
+			c.server.stats.panics.Add(1)
 			c.server.log.Error("a request made the broker panic", "client", c.remote, "api", p.call.Key, "version", p.call.Version,
 				"panic", e, "stack", string(debug.Stack()))
 			reply(api.Reply{}, errPanic)
@@ -291,9 +296,10 @@ func (c *conn) write() {
 	for p := range c.replies {
 		<-p.ready
 		if failed == nil {
-			failed = c.send(p)
-			if failed != nil {
+			if failed = c.send(p); failed != nil {
 				c.fail(failed)
+			} else {
+				c.server.stats.answered(p)
 			}
 		}
 		c.unsent.Add(-int64(len(p.reply.Bytes)))

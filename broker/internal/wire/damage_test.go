@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/leatstream/leat/broker/internal/api"
 	"github.com/leatstream/leat/broker/internal/api/apitest"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func request(key, version int16, body ...byte) []byte {
@@ -146,11 +146,13 @@ func TestAnnouncedMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// TestAPanicCostsItsConnection: an API without rooms panics at whatever needs one.
+// TestAPanicCostsItsConnection: an API without groups panics when it is asked for them.
 func TestAPanicCostsItsConnection(t *testing.T) {
-	s := serve(t, &api.API{}, defaults)
+	a := rig(t).API
+	a.Groups = nil
+	s := serve(t, a, defaults)
 	x, neighbour := s.dial(), s.dial()
-	x.send(framed(apitest.Frame(metadata(), 1)))
+	x.send(framed(apitest.Frame(kmsg.NewPtrListGroupsRequest(), 1)))
 	x.gone()
 	if said := s.log.wait(t, x.name); len(said) != 1 || !strings.Contains(said[0], "panic") {
 		t.Errorf("%q", said)

@@ -30,6 +30,7 @@ type Server struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   sync.WaitGroup
+	stats  stats
 
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
@@ -61,6 +62,7 @@ func (s *Server) Serve(l net.Listener) error {
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		case err != nil:
+			s.stats.acceptFailed.Add(1)
 			s.log.Error("accept failed", "listener", l.Addr().String(), "error", err)
 			select { // out of descriptors, most likely: others may close meanwhile
 			case <-time.After(50 * time.Millisecond):
@@ -79,11 +81,13 @@ func (s *Server) ServeConn(nc net.Conn, listener string) {
 	s.mu.Lock()
 	stopping, full := s.stopping, len(s.conns) >= s.cfg.Connections
 	if !stopping && !full {
+		s.stats.accepted.Add(1)
 		s.conns[c] = struct{}{}
 		s.done.Add(1)
 	}
 	s.mu.Unlock()
 	if full && !stopping {
+		s.stats.refused.Add(1)
 		s.log.Warn("connection refused: max.connections is reached", "client", c.remote)
 	}
 	if full || stopping {
