@@ -1,6 +1,6 @@
 // Package streams runs pipelines that are declared in YAML.
 //
-// Owns: from documents to running pipelines and their status.
+// Owns: from documents to running pipelines and their status; conditions of pipelines for others ([Where]).
 //
 // Promises: every mistake in a document is found by [Check] before anything runs; Run returns when ctx ends, with
 // everything committed that is written.

@@ -31,15 +31,14 @@ func (c *cluster) addTo(cmd *cobra.Command) {
 	cmd.PersistentFlags().StringSliceVar(&c.brokers, "bootstrap-server", []string{defaultBroker}, "the same by Kafka's name")
 }
 
+// options are those of every client.
+func (c *cluster) options() []kgo.Opt {
+	return []kgo.Opt{kgo.SeedBrokers(c.brokers...), kgo.ClientID("leat"), kgo.DialTimeout(answerTimeout)}
+}
+
 // client opens a client and proves that a broker answers, so that everything after is about the question.
 func (c *cluster) client(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, error) {
-	opts = append([]kgo.Opt{
-		kgo.SeedBrokers(c.brokers...),
-		kgo.ClientID("leat"),
-		kgo.DialTimeout(answerTimeout),
-		kgo.RetryTimeout(answerTimeout),
-	}, opts...)
-	cl, err := kgo.NewClient(opts...)
+	cl, err := kgo.NewClient(append(append(c.options(), kgo.RetryTimeout(answerTimeout)), opts...)...)
 	if err != nil {
 		return nil, usageError("%w", err)
 	}

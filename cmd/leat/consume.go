@@ -5,10 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
+	"github.com/leatstream/leat/cmd/leat/internal/admin"
+	"github.com/leatstream/leat/streams"
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -17,13 +18,19 @@ import (
 
 type consumeFlags struct {
 	cluster
-	offset    string
-	beginning bool
-	format    string
-	group     string
-	partition int32
-	count     int
-	untilEnd  bool
+	offset     string
+	until      string
+	beginning  bool
+	layout     string
+	json       bool
+	null       string
+	group      string
+	partitions []int32
+	count      int
+	untilEnd   bool
+	condition  string
+	isolation  string
+	idle       time.Duration
 }
 
 func consumeCommand(std stdio) *cobra.Command {
@@ -37,28 +44,47 @@ func consumeCommand(std stdio) *cobra.Command {
 		},
 	}
 	f.addTo(cmd)
-	cmd.Flags().StringVarP(&f.offset, "offset", "o", "start", "start, end, +N after the start, -N before the end, or @TIME (ms since 1970, or 2026-05-01T10:00:00Z)")
+	cmd.Flags().StringVarP(&f.offset, "offset", "o", "start", "start, end, an offset, +N after the start, -N before the end, or @TIME (ms since 1970, 2026-05-01T10:00:00Z, or -1h); FROM:UNTIL reads a range")
+	cmd.Flags().StringVar(&f.until, "until", "", "stop before this place: end (as of now), an offset, +N, -N or @TIME")
 	cmd.Flags().BoolVar(&f.beginning, "from-beginning", false, "the same as -o start")
-	cmd.Flags().StringVarP(&f.format, "format", "f", `%v\n`, `%t topic, %p partition, %o offset, %T ms since 1970, %k key, %v value, %h headers, \n \t \\`)
+	cmd.Flags().StringVarP(&f.layout, "format", "f", `%v\n`, formatHelp)
+	cmd.Flags().BoolVarP(&f.json, "json", "J", false, "the same as -f json")
+	cmd.Flags().StringVarP(&f.null, "null", "Z", "", "what to print for a key or value that is null")
 	cmd.Flags().StringVarP(&f.group, "group", "g", "", "share the partitions with the members of this group and go on where it stopped")
-	cmd.Flags().Int32VarP(&f.partition, "partition", "p", -1, "one partition only")
-	cmd.Flags().IntVarP(&f.count, "number", "n", 0, "stop after this many records")
-	cmd.Flags().BoolVarP(&f.untilEnd, "exit", "e", false, "stop at what is the end now")
+	cmd.Flags().Int32SliceVarP(&f.partitions, "partition", "p", nil, "these partitions only")
+	cmd.Flags().IntVarP(&f.count, "number", "n", 0, "stop after printing this many records")
+	cmd.Flags().BoolVarP(&f.untilEnd, "exit", "e", false, "the same as --until end")
+	cmd.Flags().StringVar(&f.condition, "where", "", "print only records for which this expression holds, such as 'value.amount > 100 and key != nil'")
+	cmd.Flags().StringVar(&f.isolation, "isolation", "uncommitted", "uncommitted, or committed: only records of transactions that were committed")
+	cmd.Flags().DurationVar(&f.idle, "idle", 0, "stop when nothing came for this long")
 	return cmd
 }
 
+// consumer prints the records of one topic until it has printed enough.
+type consumer struct {
+	*consumeFlags
+	topic   string
+	format  recordFormat
+	where   *streams.Where // nil: everything is printed
+	reader  *kgo.Client
+	out     *bufio.Writer
+	spans   map[int32]*span // what is read of each partition; nil in a group
+	bounded bool            // there is an end to what is read
+	answers *fetchAnswers
+	printed int
+	unknown int   // records that --where could not judge
+	why     error // the first one's reason
+}
+
+// span is what is read of a partition: [from, until).
+type span struct {
+	from, until int64
+	leader      int32
+}
+
 func (f *consumeFlags) run(ctx context.Context, std stdio, topic string) error {
-	format, err := parseFormat(f.format)
-	if err != nil {
-		return err
-	}
-	if f.group != "" && (f.partition >= 0 || f.untilEnd) {
-		return usageError("--group cannot be used with --partition or --exit: the group decides what is read here")
-	}
-	if f.beginning {
-		f.offset = "start"
-	}
-	start, err := parseOffset(f.offset)
+	c := &consumer{consumeFlags: f, topic: topic, out: bufio.NewWriterSize(std.out, 64<<10), answers: &fetchAnswers{}}
+	start, until, err := c.parse()
 	if err != nil {
 		return err
 	}
@@ -67,143 +93,268 @@ func (f *consumeFlags) run(ctx context.Context, std stdio, topic string) error {
 		return err
 	}
 	defer cl.Close()
-	ends, err := f.ends(ctx, cl, topic)
-	if err != nil {
+	if err := c.look(ctx, cl, start, until); err != nil {
 		return kafkaError(err)
 	}
-	if len(ends) == 0 && f.untilEnd {
+	if c.bounded && len(c.spans) == 0 {
 		return nil
 	}
-	reader, err := f.reader(topic, start, ends)
+	if c.reader, err = kgo.NewClient(append(f.options(), c.reading(start)...)...); err != nil {
+		return err
+	}
+	defer c.reader.Close()
+	err = c.print(ctx)
+	if c.unknown > 0 {
+		fmt.Fprintf(std.err, "--where could not judge %d records, which were left out; the first: %v\n", c.unknown, c.why)
+	}
+	return errors.Join(err, c.out.Flush())
+}
+
+// parse reads the flags that are words of their own.
+func (c *consumer) parse() (start, until admin.Target, err error) {
+	if c.json {
+		c.layout = "json"
+	}
+	if c.format, err = parseFormat(c.layout, c.null); err != nil {
+		return start, until, err
+	}
+	if c.condition != "" {
+		if c.where, err = streams.ParseWhere("--where", c.condition); err != nil {
+			return start, until, err
+		}
+	}
+	if c.beginning {
+		c.offset = "start"
+	}
+	if start, until, err = c.places(); err != nil {
+		return start, until, err
+	}
+	if c.group != "" && (len(c.partitions) > 0 || c.bounded) {
+		return start, until, usageError("--group cannot be used with --partition, --exit, --until or a range: the group decides what is read here\n  hint: --idle 2s stops when nothing more comes")
+	}
+	switch c.isolation {
+	case "committed", "read_committed", "uncommitted", "read_uncommitted":
+	default:
+		return start, until, usageError("--isolation %s is not one of committed and uncommitted", c.isolation)
+	}
+	return start, until, nil
+}
+
+// places reads where to start and where to stop.
+func (c *consumer) places() (start, until admin.Target, err error) {
+	if c.untilEnd {
+		c.until = "end"
+	}
+	if start, err = parseTarget("-o", c.offset); err != nil {
+		i := strings.LastIndexByte(c.offset, ':')
+		if i < 0 || c.until != "" {
+			return start, until, err
+		}
+		first, rangeErr := parseTarget("-o", c.offset[:i])
+		if rangeErr != nil {
+			return start, until, err
+		}
+		start, c.until = first, c.offset[i+1:]
+	}
+	if c.until == "" {
+		return start, until, nil
+	}
+	c.bounded = true
+	until, err = parseTarget("--until", c.until)
+	return start, until, err
+}
+
+func (c *consumer) committed() bool { return strings.HasSuffix("_"+c.isolation, "_committed") }
+
+// look finds the topic, and what to read of each of its partitions. Where there is an end, a partition with nothing before
+// it is left out.
+func (c *consumer) look(ctx context.Context, cl *kgo.Client, start, until admin.Target) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	parts, err := wholeTopics(ctx, cl, admin.Partitions{c.topic: c.partitions})
+	if err != nil || c.group != "" {
+		return err
+	}
+	froms, err := admin.Before(ctx, cl, parts, start)
 	if err != nil {
 		return err
 	}
-	defer reader.Close()
-	out := bufio.NewWriter(std.out)
-	err = f.print(ctx, reader, ends, out, format)
-	return errors.Join(err, out.Flush())
-}
-
-// ends looks the partitions up, with their end offsets as of now; those without records are left out for --exit.
-func (f *consumeFlags) ends(ctx context.Context, cl *kgo.Client, topic string) (map[int32]int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	adm := kadm.NewClient(cl)
-	topics, err := adm.ListTopics(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	if err := topics[topic].Err; err != nil {
-		return nil, unknownTopic(ctx, adm, topic, fmt.Errorf("topic %s: %w", topic, err))
-	}
-	if _, ok := topics[topic].Partitions[f.partition]; f.partition >= 0 && !ok {
-		return nil, usageError("topic %s has no partition %d", topic, f.partition)
-	}
-	starts, err := adm.ListStartOffsets(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	listed, err := adm.ListEndOffsets(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	ends := map[int32]int64{}
-	listed.Each(func(o kadm.ListedOffset) {
-		first, _ := starts.Lookup(topic, o.Partition)
-		if f.partition >= 0 && o.Partition != f.partition || f.untilEnd && first.Offset >= o.Offset {
-			return
+	c.spans = map[int32]*span{}
+	for _, m := range froms {
+		c.spans[m.Partition] = &span{from: m.To, until: -1}
+		if start.Kind == admin.ToOffset {
+			c.spans[m.Partition].from = max(m.To, start.N)
 		}
-		ends[o.Partition] = o.Offset
-	})
-	return ends, nil
-}
-
-func (f *consumeFlags) reader(topic string, start kgo.Offset, ends map[int32]int64) (*kgo.Client, error) {
-	opts := []kgo.Opt{kgo.SeedBrokers(f.brokers...), kgo.ClientID("leat"), kgo.ConsumeResetOffset(start)}
-	if f.group != "" {
-		opts = append(opts, kgo.ConsumerGroup(f.group), kgo.ConsumeTopics(topic), kgo.AutoCommitMarks())
-	} else {
-		from := map[int32]kgo.Offset{}
-		for p := range ends {
-			from[p] = start
-		}
-		opts = append(opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{topic: from}))
 	}
-	return kgo.NewClient(opts...)
-}
-
-func (f *consumeFlags) print(ctx context.Context, cl *kgo.Client, ends map[int32]int64, out *bufio.Writer, format recordFormat) error {
-	printed := 0
-	for {
-		fetches := cl.PollFetches(ctx)
-		if ctx.Err() != nil {
-			return f.commit(cl)
-		}
-		for _, e := range fetches.Errors() {
-			if !kerr.IsRetriable(e.Err) {
-				return fmt.Errorf("topic %s partition %d: %w", e.Topic, e.Partition, kafkaError(e.Err))
-			}
-		}
-		for it := fetches.RecordIter(); !it.Done(); {
-			r := it.Next()
-			end, wanted := ends[r.Partition]
-			if f.untilEnd && (!wanted || r.Offset >= end) {
-				delete(ends, r.Partition)
-				continue
-			}
-			format.write(out, r)
-			cl.MarkCommitRecords(r)
-			if printed++; printed == f.count {
-				return f.commit(cl)
-			}
-			if f.untilEnd && r.Offset+1 >= end {
-				delete(ends, r.Partition)
-			}
-		}
-		if f.untilEnd && len(ends) == 0 {
-			return nil
-		}
-		if err := out.Flush(); err != nil {
+	if c.bounded {
+		if err := c.bound(ctx, cl, parts, until); err != nil {
 			return err
 		}
 	}
+	return c.leaders(ctx, cl)
+}
+
+// bound sets where each span ends. Of a topic with open transactions, only what is before them is there.
+func (c *consumer) bound(ctx context.Context, cl *kgo.Client, parts admin.Partitions, until admin.Target) error {
+	untils, err := admin.Before(ctx, cl, parts, until)
+	if err != nil {
+		return err
+	}
+	var stable kadm.ListedOffsets
+	if c.committed() {
+		if stable, err = kadm.NewClient(cl).ListCommittedOffsets(ctx, c.topic); err != nil {
+			return err
+		}
+	}
+	for _, m := range untils {
+		s := c.spans[m.Partition]
+		s.until = m.To
+		if last, ok := stable.Lookup(c.topic, m.Partition); ok {
+			s.until = min(s.until, last.Offset)
+		}
+		if s.from >= s.until {
+			delete(c.spans, m.Partition)
+		}
+	}
+	return nil
+}
+
+func (c *consumer) leaders(ctx context.Context, cl *kgo.Client) error {
+	topics, err := kadm.NewClient(cl).ListTopics(ctx, c.topic)
+	if err != nil {
+		return err
+	}
+	for p, s := range c.spans {
+		s.leader = topics[c.topic].Partitions[p].Leader
+	}
+	return nil
+}
+
+// reading is how the reader reads.
+func (c *consumer) reading(start admin.Target) []kgo.Opt {
+	opts := []kgo.Opt{kgo.KeepControlRecords(), kgo.WithHooks(c.answers)}
+	if c.committed() {
+		opts = append(opts, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
+	}
+	if c.bounded {
+		opts = append(opts, kgo.FetchMaxWait(endWait))
+	}
+	if c.group != "" {
+		return append(opts, kgo.ConsumerGroup(c.group), kgo.ConsumeTopics(c.topic), kgo.AutoCommitMarks(), kgo.ConsumeResetOffset(resetOffset(start)))
+	}
+	from := map[int32]kgo.Offset{}
+	for p, s := range c.spans {
+		from[p] = kgo.NewOffset().At(s.from)
+	}
+	return append(opts, kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{c.topic: from}))
+}
+
+// resetOffset is where a group starts that has committed nothing.
+func resetOffset(t admin.Target) kgo.Offset {
+	o := kgo.NewOffset()
+	switch t.Kind {
+	case admin.ToEnd:
+		return o.AtEnd()
+	case admin.ToOffset:
+		return o.At(t.N)
+	case admin.ToTime:
+		return o.AfterMilli(t.At.UnixMilli())
+	case admin.ToShift:
+		if t.N < 0 {
+			return o.AtEnd().Relative(t.N)
+		}
+		return o.AtStart().Relative(t.N)
+	}
+	return o.AtStart()
+}
+
+// print prints records until there are enough, and says so to the group.
+func (c *consumer) print(ctx context.Context) error {
+	last := time.Now()
+	for {
+		fetches, err := c.poll(ctx)
+		if err != nil || ctx.Err() != nil {
+			return errors.Join(err, c.commit())
+		}
+		if fetches.NumRecords() > 0 {
+			last = time.Now()
+		}
+		for it := fetches.RecordIter(); !it.Done(); {
+			if err := c.take(it.Next()); err != nil {
+				return err
+			}
+			if c.count > 0 && c.printed == c.count {
+				return c.commit()
+			}
+		}
+		if err := c.out.Flush(); err != nil {
+			return err
+		}
+		if c.bounded && len(c.spans) == 0 || c.idle > 0 && time.Since(last) >= c.idle {
+			return c.commit()
+		}
+	}
+}
+
+// poll waits for records, but not for ever where something ends by itself.
+func (c *consumer) poll(ctx context.Context) (kgo.Fetches, error) {
+	wait := ctx
+	if c.bounded || c.idle > 0 {
+		var cancel context.CancelFunc
+		wait, cancel = context.WithTimeout(ctx, endWait)
+		defer cancel()
+	}
+	fetches := c.reader.PollFetches(wait)
+	for _, e := range fetches.Errors() {
+		if !kerr.IsRetriable(e.Err) && wait.Err() == nil {
+			return nil, fmt.Errorf("topic %s partition %d: %w", e.Topic, e.Partition, kafkaError(e.Err))
+		}
+	}
+	if fetches.NumRecords() > 0 {
+		c.answers.reset()
+	} else if c.bounded {
+		c.dropEmpty()
+	}
+	return fetches, nil
+}
+
+// take prints one record, if it is one to print, and notes how far its partition has come.
+func (c *consumer) take(r *kgo.Record) error {
+	s := c.spans[r.Partition]
+	if s == nil && c.group == "" { // behind the end
+		return nil
+	}
+	if s != nil && c.bounded && r.Offset+1 >= s.until {
+		delete(c.spans, r.Partition)
+		c.reader.PauseFetchPartitions(map[string][]int32{c.topic: {r.Partition}})
+	}
+	c.reader.MarkCommitRecords(r)
+	if r.Attrs.IsControl() || s != nil && (r.Offset < s.from || c.bounded && r.Offset >= s.until) {
+		return nil
+	}
+	if c.where != nil {
+		holds, err := c.where.Test(r)
+		if err != nil {
+			if c.unknown++; c.unknown == 1 {
+				c.why = fmt.Errorf("topic %s partition %d offset %d: %w", r.Topic, r.Partition, r.Offset, err)
+			}
+			return nil
+		}
+		if !holds {
+			return nil
+		}
+	}
+	c.format.write(c.out, r)
+	c.printed++
+	return nil
 }
 
 // commit notes in the group how far was printed, also when the command was interrupted.
-func (f *consumeFlags) commit(cl *kgo.Client) error {
-	if f.group == "" {
+func (c *consumer) commit() error {
+	if c.group == "" {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
 	defer cancel()
-	return cl.CommitMarkedOffsets(ctx)
-}
-
-func parseOffset(s string) (kgo.Offset, error) {
-	switch {
-	case s == "start":
-		return kgo.NewOffset().AtStart(), nil
-	case s == "end":
-		return kgo.NewOffset().AtEnd(), nil
-	case strings.HasPrefix(s, "@"):
-		if ms, err := strconv.ParseInt(s[1:], 10, 64); err == nil {
-			return kgo.NewOffset().AfterMilli(ms), nil
-		}
-		for _, layout := range []string{time.RFC3339Nano, "2006-01-02"} {
-			if t, err := time.Parse(layout, s[1:]); err == nil {
-				return kgo.NewOffset().AfterMilli(t.UnixMilli()), nil
-			}
-		}
-	case strings.HasPrefix(s, "+"), strings.HasPrefix(s, "-"):
-		if n, err := strconv.ParseInt(s, 10, 64); err == nil && n >= 0 {
-			return kgo.NewOffset().AtStart().Relative(n), nil
-		} else if err == nil {
-			return kgo.NewOffset().AtEnd().Relative(n), nil
-		}
-	default:
-		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-			return kgo.NewOffset().At(n), nil
-		}
-	}
-	return kgo.Offset{}, usageError("-o %s is not an offset\n  hint: start, end, a number, +N, -N, @1767225600000 or @2026-01-01", s)
+	return c.reader.CommitMarkedOffsets(ctx)
 }

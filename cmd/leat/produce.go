@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
+	"sync/atomic"
 
 	"github.com/leatstream/leat/internal/batch"
 	"github.com/spf13/cobra"
@@ -16,14 +19,22 @@ import (
 // maxLine bounds one line of input, in bytes: what a broker accepts by default, with room for a key.
 const maxLine = 2 << 20
 
+// produceRetries bounds by number, about ten seconds of them, what the client could also bound by time; but that time it
+// counts from a record's timestamp, and those of JSON lines may be old.
+const produceRetries = 8
+
 type produceFlags struct {
 	cluster
-	key         string
-	separator   string
-	headers     []string
-	partition   int32
-	compression string
-	acks        string
+	key           string
+	separator     string
+	headers       []string
+	partition     int32
+	compression   string
+	acks          string
+	json          bool
+	tombstones    bool
+	idempotent    bool
+	transactional string
 }
 
 func produceCommand(std stdio) *cobra.Command {
@@ -43,40 +54,50 @@ func produceCommand(std stdio) *cobra.Command {
 	cmd.Flags().Int32VarP(&f.partition, "partition", "p", -1, "partition (-1: by key, or in turn)")
 	cmd.Flags().StringVarP(&f.compression, "compression", "z", "none", "none, gzip, snappy, lz4 or zstd")
 	cmd.Flags().StringVar(&f.acks, "acks", "all", "all, 1 or 0")
+	cmd.Flags().BoolVarP(&f.json, "json", "J", false, `each line is a record: {"key": …, "value": …, "headers": [{"key": …, "value": …}], "partition": …, "timestamp": …}, as consume --json prints it`)
+	cmd.Flags().BoolVarP(&f.tombstones, "tombstones", "Z", false, "an empty value is null: it deletes the key from a compacted topic")
+	cmd.Flags().BoolVar(&f.idempotent, "idempotent", true, "let the broker drop what a retry sends twice (with --acks all)")
+	cmd.Flags().StringVarP(&f.transactional, "transactional-id", "x", "", "write all lines in one transaction of this id: consumers of committed records see all of them or none")
 	return cmd
 }
 
-func (f *produceFlags) options(cmd string) ([]kgo.Opt, error) {
+func (f *produceFlags) sending() ([]kgo.Opt, error) {
 	codec, err := batch.ParseCodec(f.compression)
 	if err != nil {
-		return nil, usageError("%s: %w", cmd, err)
+		return nil, usageError("produce: %w", err)
 	}
 	codecs := map[batch.Codec]kgo.CompressionCodec{
 		batch.None: kgo.NoCompression(), batch.Gzip: kgo.GzipCompression(), batch.Snappy: kgo.SnappyCompression(),
 		batch.LZ4: kgo.Lz4Compression(), batch.Zstd: kgo.ZstdCompression(),
 	}
-	opts := []kgo.Opt{kgo.ProducerBatchCompression(codecs[codec]), kgo.AllowAutoTopicCreation(), kgo.RecordDeliveryTimeout(answerTimeout)}
+	opts := []kgo.Opt{kgo.ProducerBatchCompression(codecs[codec]), kgo.AllowAutoTopicCreation(), kgo.RecordRetries(produceRetries)}
 	switch f.acks {
 	case "all", "-1":
+		if !f.idempotent {
+			opts = append(opts, kgo.DisableIdempotentWrite())
+		}
 	case "1":
 		opts = append(opts, kgo.RequiredAcks(kgo.LeaderAck()), kgo.DisableIdempotentWrite())
 	case "0":
 		opts = append(opts, kgo.RequiredAcks(kgo.NoAck()), kgo.DisableIdempotentWrite())
 	default:
-		return nil, usageError("%s: --acks %s is not one of all, 1 and 0", cmd, f.acks)
+		return nil, usageError("produce: --acks %s is not one of all, 1 and 0", f.acks)
 	}
-	if f.partition >= 0 {
-		opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if f.transactional != "" {
+		if f.acks != "all" && f.acks != "-1" || !f.idempotent {
+			return nil, usageError("produce: a transaction needs --acks all and idempotence")
+		}
+		opts = append(opts, kgo.TransactionalID(f.transactional))
 	}
-	return opts, nil
+	return append(opts, kgo.RecordPartitioner(pinned{kgo.UniformBytesPartitioner(64<<10, true, true, nil)})), nil
 }
 
 func (f *produceFlags) run(ctx context.Context, std stdio, topic string) error {
-	opts, err := f.options("produce")
+	opts, err := f.sending()
 	if err != nil {
 		return err
 	}
-	headers, err := parseHeaders(f.headers)
+	parse, err := f.parser()
 	if err != nil {
 		return err
 	}
@@ -85,51 +106,209 @@ func (f *produceFlags) run(ctx context.Context, std stdio, topic string) error {
 		return err
 	}
 	defer cl.Close()
-	ctx, fail := context.WithCancelCause(ctx)
-	defer fail(nil)
-	lines := bufio.NewScanner(std.in)
-	lines.Buffer(make([]byte, 64<<10), maxLine)
-	lines.Split(scanLines)
-	count := 0
-	for lines.Scan() && ctx.Err() == nil {
-		r := &kgo.Record{Topic: topic, Partition: f.partition, Headers: headers}
-		if r.Key, r.Value, err = f.split(lines.Bytes()); err != nil {
-			return fmt.Errorf("line %d: %w", count+1, err)
+	if isTerminal(std.in) {
+		fmt.Fprintf(std.err, "every line becomes a record of %s; Ctrl-D ends\n", topic)
+	}
+	if f.transactional != "" {
+		if err := cl.BeginTransaction(); err != nil {
+			return err
 		}
-		count++
-		cl.Produce(ctx, r, func(_ *kgo.Record, err error) {
-			if err != nil {
-				fail(err)
-			}
-		})
 	}
-	if err := lines.Err(); errors.Is(err, bufio.ErrTooLong) {
-		return usageError("line %d is longer than %d bytes", count+1, maxLine)
-	} else if err != nil {
+	count, err := f.send(ctx, std, cl, topic, parse)
+	if f.transactional != "" {
+		err = endTransaction(cl, err)
+	}
+	if err != nil {
 		return err
-	}
-	if err := cl.Flush(ctx); err != nil || ctx.Err() != nil {
-		return fmt.Errorf("produce to %s: %w", topic, kafkaError(context.Cause(ctx)))
 	}
 	fmt.Fprintf(std.err, "produced %d records to %s\n", count, topic)
 	return nil
 }
 
-func (f *produceFlags) split(line []byte) (key, value []byte, err error) {
-	if f.key != "" {
-		key = []byte(f.key)
+// send produces what parse makes of each line. Interrupted, it waits for what it has sent.
+func (f *produceFlags) send(ctx context.Context, std stdio, cl *kgo.Client, topic string, parse func([]byte) (*kgo.Record, error)) (count int64, err error) {
+	sending, fail := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer fail(nil)
+	var acked atomic.Int64
+	n := 0
+	err = eachLine(ctx, std.in, func(line []byte) error {
+		n++
+		r, err := parse(line)
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		r.Topic = topic
+		chosen := r.Partition
+		cl.Produce(sending, r, func(_ *kgo.Record, err error) {
+			if err != nil {
+				fail(wrongPartition(topic, chosen, err))
+				return
+			}
+			acked.Add(1)
+		})
+		return context.Cause(sending)
+	})
+	if flushErr := cl.Flush(sending); err == nil {
+		err = flushErr
+	}
+	if cause := context.Cause(sending); cause != nil {
+		return 0, fmt.Errorf("produce to %s: %w", topic, kafkaError(cause))
+	}
+	if err != nil && acked.Load() > 0 && f.transactional == "" {
+		err = fmt.Errorf("%w\n  the %d records before it were written", err, acked.Load())
+	}
+	if err == nil && ctx.Err() != nil && f.transactional != "" {
+		err = errors.New("interrupted, so the transaction was aborted")
+	}
+	return acked.Load(), err
+}
+
+// wrongPartition words the client's complaint about a partition that was asked for and is not there.
+func wrongPartition(topic string, partition int32, err error) error {
+	if partition < 0 || !strings.Contains(err.Error(), "invalid record partitioning choice") {
+		return err
+	}
+	return usageError("there is no partition %d\n  hint: `leat topic describe %s` shows the partitions; where none is named, the key decides", partition, topic)
+}
+
+// pinned lets records go to the partition that they name, and others where the partitioner sends them.
+type pinned struct{ kgo.Partitioner }
+
+// ForTopic implements kgo.Partitioner.
+func (p pinned) ForTopic(topic string) kgo.TopicPartitioner {
+	rest, _ := p.Partitioner.ForTopic(topic).(kgo.TopicBackupPartitioner) // the uniform partitioner is one
+	return pinnedTopic{rest}
+}
+
+type pinnedTopic struct{ kgo.TopicBackupPartitioner }
+
+// RequiresConsistency implements kgo.TopicPartitioner.
+func (p pinnedTopic) RequiresConsistency(r *kgo.Record) bool {
+	return r.Partition >= 0 || p.TopicBackupPartitioner.RequiresConsistency(r)
+}
+
+// PartitionByBackup implements kgo.TopicBackupPartitioner.
+func (p pinnedTopic) PartitionByBackup(r *kgo.Record, n int, backup kgo.TopicBackupIter) int {
+	if r.Partition >= 0 {
+		return int(r.Partition)
+	}
+	return p.TopicBackupPartitioner.PartitionByBackup(r, n, backup)
+}
+
+// endTransaction commits, or after an error aborts.
+func endTransaction(cl *kgo.Client, err error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), answerTimeout)
+	defer cancel()
+	if err != nil {
+		return errors.Join(err, cl.AbortBufferedRecords(ctx), cl.EndTransaction(ctx, kgo.TryAbort))
+	}
+	return kafkaError(cl.EndTransaction(ctx, kgo.TryCommit))
+}
+
+// parser is what makes a record of a line, whose bytes it may not keep.
+func (f *produceFlags) parser() (func(line []byte) (*kgo.Record, error), error) {
+	headers, err := parseHeaders(f.headers)
+	if err != nil {
+		return nil, err
+	}
+	if f.json && f.separator != "" {
+		return nil, usageError("--json and --key-separator exclude each other: the key stands in the JSON")
+	}
+	return func(line []byte) (*kgo.Record, error) {
+		r, err := f.parse(line)
+		if err != nil {
+			return nil, err
+		}
+		if f.key != "" {
+			r.Key = []byte(f.key)
+		}
+		if f.tombstones && len(r.Value) == 0 {
+			r.Value = nil
+		}
+		if f.partition >= 0 {
+			r.Partition = f.partition
+		}
+		r.Headers = append(r.Headers, headers...)
+		return r, nil
+	}, nil
+}
+
+func (f *produceFlags) parse(line []byte) (*kgo.Record, error) {
+	if f.json {
+		return parseJSONLine(line)
+	}
+	r := &kgo.Record{Partition: -1, Value: bytes.Clone(line)}
+	if r.Value == nil {
+		r.Value = []byte{}
 	}
 	if f.separator == "" {
-		return key, bytes.Clone(line), nil
+		return r, nil
 	}
 	k, v, ok := bytes.Cut(line, []byte(f.separator))
 	if !ok {
-		return nil, nil, usageError("no %q between key and value", f.separator)
+		return nil, usageError("there is no %q between key and value\n  hint: -K names what stands between them", f.separator)
 	}
-	return bytes.Clone(k), bytes.Clone(v), nil
+	r.Key, r.Value = append([]byte{}, k...), append([]byte{}, v...)
+	return r, nil
 }
 
-// scanLines splits at \n alone: a carriage return belongs to the value.
+func parseJSONLine(line []byte) (*kgo.Record, error) {
+	var j jsonRecord
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&j); err != nil {
+		return nil, usageError("%s\n  hint: with --json a line is {\"key\": …, \"value\": …}; without it the line itself is the value", strings.TrimPrefix(err.Error(), "json: "))
+	}
+	if dec.More() {
+		return nil, usageError("there is more than one JSON object\n  hint: put each on a line of its own")
+	}
+	return j.parse(), nil
+}
+
+// eachLine calls do for the lines of in until it is at its end or ctx ends. A line is split at \n alone: a carriage return
+// belongs to the value.
+func eachLine(ctx context.Context, in io.Reader, do func(line []byte) error) error {
+	lines := bufio.NewScanner(&interruptible{ctx: ctx, in: in, buf: make([]byte, 64<<10)})
+	lines.Buffer(make([]byte, 64<<10), maxLine)
+	lines.Split(scanLines)
+	n := 1
+	for ; lines.Scan(); n++ {
+		if err := do(lines.Bytes()); err != nil {
+			return err
+		}
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return usageError("line %d is longer than %d bytes", n, maxLine)
+	}
+	return lines.Err()
+}
+
+// interruptible is a reader that is at its end when ctx ends, also while nothing comes.
+type interruptible struct {
+	ctx context.Context
+	in  io.Reader
+	buf []byte // where reading goes on after the end of ctx, when nobody looks any more
+}
+
+func (r *interruptible) Read(p []byte) (int, error) {
+	type result struct {
+		n   int
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		n, err := r.in.Read(r.buf[:min(len(p), len(r.buf))])
+		done <- result{n, err}
+	}()
+	select {
+	case <-r.ctx.Done():
+		return 0, io.EOF
+	case got := <-done:
+		return copy(p, r.buf[:got.n]), got.err
+	}
+}
+
+// scanLines splits at \n alone.
 func scanLines(data []byte, atEOF bool) (int, []byte, error) {
 	if i := bytes.IndexByte(data, '\n'); i >= 0 {
 		return i + 1, data[:i], nil

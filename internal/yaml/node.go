@@ -255,3 +255,11 @@ func ProblemAt(n *Node, offset, width int, code, message, hint string) diag.Prob
 	pos := n.At(offset)
 	return diag.Problem{Code: code, Pos: pos, Width: max(1, width), Message: message, Hint: hint, Source: n.src.line(pos.Line)}
 }
+
+// Text is a value that stands in no document, such as a command line flag; its mistakes are shown at name.
+func Text(name, text string) *Node {
+	return &Node{
+		Kind: Scalar, Value: text, Tag: "!!str", Plain: true, Pos: diag.Pos{File: name, Line: 1, Col: 1},
+		src: &source{file: name, lines: strings.Split(text, "\n")},
+	}
+}

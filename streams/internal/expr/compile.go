@@ -106,6 +106,9 @@ func compile(src string, want Want, paths *Paths) (*Program, error) {
 // Paths are the paths that the expression reads, with those of its neighbours.
 func (p *Program) Paths() *Paths { return p.paths }
 
+// ReadsValue tells whether the result depends on the record's value.
+func (p *Program) ReadsValue() bool { return len(p.slots) > 0 || p.uses["value"] }
+
 // Visit notes which names of the environment are left in the tree after paths were replaced.
 func (p *Program) Visit(n *ast.Node) {
 	if id, ok := (*n).(*ast.IdentifierNode); ok {
