@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -23,10 +24,13 @@ func (a *API) listOffsets(c *Call, req *kmsg.ListOffsetsRequest, resp *kmsg.List
 	for _, t := range req.Topics {
 		rt := kmsg.NewListOffsetsResponseTopic()
 		rt.Topic = t.Topic
+		refused := a.allow(c, auth.Describe, auth.Topic, t.Topic)
 		for _, p := range t.Partitions {
 			rp := kmsg.NewListOffsetsResponseTopicPartition()
-			rp.Partition = p.Partition
-			rp.ErrorCode = code(a.listOffset(t.Topic, p, req.IsolationLevel == readCommitted, &rp))
+			rp.Partition, rp.Offset, rp.Timestamp, rp.LeaderEpoch = p.Partition, -1, -1, -1
+			if rp.ErrorCode = code(refused); refused == nil {
+				rp.ErrorCode = code(a.listOffset(t.Topic, p, req.IsolationLevel == readCommitted, &rp))
+			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)
@@ -35,7 +39,6 @@ func (a *API) listOffsets(c *Call, req *kmsg.ListOffsetsRequest, resp *kmsg.List
 }
 
 func (a *API) listOffset(topic string, req kmsg.ListOffsetsRequestTopicPartition, committed bool, resp *kmsg.ListOffsetsResponseTopicPartition) error {
-	resp.Offset, resp.Timestamp, resp.LeaderEpoch = -1, -1, -1
 	p, err := a.partition(topic, meta.TopicID{}, req.Partition)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package api
 import (
 	"errors"
 
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -13,7 +14,7 @@ var _ = handle(0, 13, (*API).metadata)
 // metadata answers who leads what, and creates what a client asks for by name if both sides allow it. Kafka answers such
 // a first request with an error and creates meanwhile; here the topic is there at once.
 func (a *API) metadata(c *Call, req *kmsg.MetadataRequest, resp *kmsg.MetadataResponse) error {
-	a.createAsked(c, req)
+	notCreated := a.createAsked(c, req)
 	m := a.Meta.Image()
 	resp.ClusterID = kmsg.StringPtr(m.ClusterID())
 	resp.ControllerID = m.Controller()
@@ -23,16 +24,18 @@ func (a *API) metadata(c *Call, req *kmsg.MetadataRequest, resp *kmsg.MetadataRe
 		resp.Brokers = append(resp.Brokers, mb)
 	}
 	if req.IncludeClusterAuthorizedOperations {
-		resp.AuthorizedOperations = clusterOperations
+		resp.AuthorizedOperations = a.clusterOperations(c)
 	}
 	if req.Topics == nil || c.Version == 0 && len(req.Topics) == 0 {
 		for _, t := range m.Topics() {
-			resp.Topics = append(resp.Topics, metadataTopic(t, req.IncludeTopicAuthorizedOperations))
+			if a.may(c, auth.Describe, auth.Topic, t.Name) {
+				resp.Topics = append(resp.Topics, a.metadataTopic(c, t, req.IncludeTopicAuthorizedOperations))
+			}
 		}
 		return nil
 	}
 	for _, want := range req.Topics {
-		t, err := askedTopic(m, want)
+		t, err := a.askedTopic(c, m, want, notCreated)
 		if err != nil {
 			mt := kmsg.NewMetadataResponseTopic()
 			mt.Topic, mt.TopicID = want.Topic, want.TopicID
@@ -43,32 +46,40 @@ func (a *API) metadata(c *Call, req *kmsg.MetadataRequest, resp *kmsg.MetadataRe
 			resp.Topics = append(resp.Topics, mt)
 			continue
 		}
-		resp.Topics = append(resp.Topics, metadataTopic(t, req.IncludeTopicAuthorizedOperations))
+		resp.Topics = append(resp.Topics, a.metadataTopic(c, t, req.IncludeTopicAuthorizedOperations))
 	}
 	return nil
 }
 
-func askedTopic(m *meta.Image, want kmsg.MetadataRequestTopic) (*meta.Topic, error) {
+// askedTopic finds a topic that the client may describe, by name or by id.
+func (a *API) askedTopic(c *Call, m *meta.Image, want kmsg.MetadataRequestTopic, notCreated map[string]error) (*meta.Topic, error) {
 	if want.Topic == nil {
-		if t := m.TopicByID(want.TopicID); t != nil {
-			return t, nil
+		t := m.TopicByID(want.TopicID)
+		if t == nil {
+			return nil, kerr.UnknownTopicID
 		}
-		return nil, kerr.UnknownTopicID
+		return t, a.allow(c, auth.Describe, auth.Topic, t.Name)
 	}
 	if err := meta.CheckTopicName(*want.Topic); err != nil {
+		return nil, err
+	}
+	if err := a.allow(c, auth.Describe, auth.Topic, *want.Topic); err != nil {
 		return nil, err
 	}
 	if t := m.Topic(*want.Topic); t != nil {
 		return t, nil
 	}
+	if err := notCreated[*want.Topic]; err != nil {
+		return nil, err
+	}
 	return nil, kerr.UnknownTopicOrPartition
 }
 
-func metadataTopic(t *meta.Topic, operations bool) kmsg.MetadataResponseTopic {
+func (a *API) metadataTopic(c *Call, t *meta.Topic, operations bool) kmsg.MetadataResponseTopic {
 	mt := kmsg.NewMetadataResponseTopic()
 	mt.Topic, mt.TopicID, mt.IsInternal = kmsg.StringPtr(t.Name), t.ID, t.Internal
 	if operations {
-		mt.AuthorizedOperations = topicOperations
+		mt.AuthorizedOperations = a.authorizedOperations(c, auth.Topic, t.Name)
 	}
 	mt.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(t.Partitions))
 	for i, p := range t.Partitions {
@@ -80,20 +91,30 @@ func metadataTopic(t *meta.Topic, operations bool) kmsg.MetadataResponseTopic {
 	return mt
 }
 
-// createAsked creates the topics that are asked for by name and missing. What cannot be created is answered as unknown.
-func (a *API) createAsked(c *Call, req *kmsg.MetadataRequest) {
+// createAsked creates the topics that are asked for by name and missing, and returns those that the client may not create.
+// What else cannot be created is answered as unknown.
+func (a *API) createAsked(c *Call, req *kmsg.MetadataRequest) (refused map[string]error) {
 	if c.Version >= 4 && !req.AllowAutoTopicCreation || !a.Config.Bool("auto.create.topics.enable") {
-		return
+		return nil
 	}
 	m := a.Meta.Image()
 	var missing []string
 	for _, want := range req.Topics {
-		if want.Topic != nil && m.Topic(*want.Topic) == nil && !internalTopic(*want.Topic) && meta.CheckTopicName(*want.Topic) == nil {
-			missing = append(missing, *want.Topic)
+		if want.Topic == nil || m.Topic(*want.Topic) != nil || internalTopic(*want.Topic) || meta.CheckTopicName(*want.Topic) != nil ||
+			!a.may(c, auth.Describe, auth.Topic, *want.Topic) {
+			continue
 		}
+		if err := a.allowCreate(c, *want.Topic); err != nil {
+			if refused == nil {
+				refused = map[string]error{}
+			}
+			refused[*want.Topic] = err
+			continue
+		}
+		missing = append(missing, *want.Topic)
 	}
 	if len(missing) == 0 {
-		return
+		return refused
 	}
 	_, err := a.Meta.Propose(c.Context, func(m *meta.Image) ([]meta.Record, error) {
 		var out []meta.Record
@@ -112,18 +133,13 @@ func (a *API) createAsked(c *Call, req *kmsg.MetadataRequest) {
 	if err != nil {
 		a.Log.Error("topics that a client asked for cannot be created", "error", err)
 	}
+	return refused
 }
 
 // internalTopic tells names that the broker itself makes topics of.
 func internalTopic(name string) bool {
 	return name == "__consumer_offsets" || name == "__transaction_state" || name == "__share_group_state"
 }
-
-// What everybody may do while nobody has to authenticate: bits by AclOperation (KIP-430).
-const (
-	clusterOperations = 1<<5 | 1<<7 | 1<<8 | 1<<9 | 1<<10 | 1<<11 | 1<<12
-	topicOperations   = 1<<3 | 1<<4 | 1<<5 | 1<<6 | 1<<7 | 1<<8 | 1<<10 | 1<<11
-)
 
 // brokers are the members of the cluster, this one by the address that leads to the listener the client came through.
 func (a *API) brokers(c *Call, m *meta.Image) []meta.Broker {

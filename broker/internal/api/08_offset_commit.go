@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/coord"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -10,11 +11,16 @@ import (
 var _ = handle(2, 10, (*API).offsetCommit)
 
 func (a *API) offsetCommit(c *Call, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse) error {
+	if err := a.allow(c, auth.Read, auth.Group, req.Group); err != nil {
+		resp.Topics = refusedCommit(req, err)
+		return nil
+	}
 	commit := coord.Commit{Member: req.MemberID, Instance: req.InstanceID, Generation: req.Generation}
 	im := a.Meta.Image()
 	maxMetadata := int(a.Config.Int("offset.metadata.max.bytes"))
 	for _, t := range req.Topics {
 		topic := topicOf(im, t.Topic, t.TopicID)
+		refused := a.allowTopic(c, auth.Read, t.Topic, topic)
 		rt := kmsg.NewOffsetCommitResponseTopic()
 		rt.Topic, rt.TopicID = t.Topic, t.TopicID
 		for _, p := range t.Partitions {
@@ -25,6 +31,8 @@ func (a *API) offsetCommit(c *Call, req *kmsg.OffsetCommitRequest, resp *kmsg.Of
 				_, known = topic.Partition(p.Partition)
 			}
 			switch {
+			case refused != nil:
+				rp.ErrorCode = code(refused)
 			case topic == nil && c.Version >= 10:
 				rp.ErrorCode = kerr.UnknownTopicID.Code
 			case !known:
@@ -54,6 +62,21 @@ func (a *API) offsetCommit(c *Call, req *kmsg.OffsetCommitRequest, resp *kmsg.Of
 		done(nil)
 	})
 	return nil
+}
+
+// refusedCommit answers every partition with one error.
+func refusedCommit(req *kmsg.OffsetCommitRequest, err error) (out []kmsg.OffsetCommitResponseTopic) {
+	for _, t := range req.Topics {
+		rt := kmsg.NewOffsetCommitResponseTopic()
+		rt.Topic, rt.TopicID = t.Topic, t.TopicID
+		for _, p := range t.Partitions {
+			rp := kmsg.NewOffsetCommitResponseTopicPartition()
+			rp.Partition, rp.ErrorCode = p.Partition, code(err)
+			rt.Partitions = append(rt.Partitions, rp)
+		}
+		out = append(out, rt)
+	}
+	return out
 }
 
 // topicOf finds a topic by whichever of name and id the version has; nil: there is none.

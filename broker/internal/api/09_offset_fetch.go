@@ -3,6 +3,7 @@ package api
 import (
 	"slices"
 
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/coord"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -52,9 +53,7 @@ func (a *API) offsetFetch(c *Call, req *kmsg.OffsetFetchRequest, resp *kmsg.Offs
 			rt := kmsg.NewOffsetFetchResponseGroupTopic()
 			rt.Topic = t.name
 			for _, p := range t.partitions {
-				rp := committedPartition(nil, p, false)
-				rp.ErrorCode = code(err)
-				rt.Partitions = append(rt.Partitions, rp)
+				rt.Partitions = append(rt.Partitions, committedPartition(nil, p, err))
 			}
 			found = append(found, rt)
 		}
@@ -76,6 +75,9 @@ func (a *API) offsetFetch(c *Call, req *kmsg.OffsetFetchRequest, resp *kmsg.Offs
 
 // offsets answers for one group: what was asked, -1 where nothing is committed, or all that there is.
 func (a *API) offsets(c *Call, id string, topics []asked) ([]kmsg.OffsetFetchResponseGroupTopic, error) {
+	if err := a.allow(c, auth.Describe, auth.Group, id); err != nil {
+		return nil, err
+	}
 	committed, err := a.Groups.Offsets(c.Context, id)
 	if err != nil {
 		return nil, err
@@ -89,33 +91,37 @@ func (a *API) offsets(c *Call, id string, topics []asked) ([]kmsg.OffsetFetchRes
 	}
 	im := a.Meta.Image()
 	if topics == nil {
-		topics = everything(im, committed)
+		topics = slices.DeleteFunc(everything(im, committed), func(t asked) bool { return !a.may(c, auth.Describe, auth.Topic, t.name) })
 	}
 	var out []kmsg.OffsetFetchResponseGroupTopic
 	for _, t := range topics {
 		rt := kmsg.NewOffsetFetchResponseGroupTopic()
 		rt.Topic, rt.TopicID = t.name, t.id
 		name := t.name
-		unknown := false
+		var failed error
 		if c.Version >= 10 {
-			topic := im.TopicByID(t.id)
-			if unknown = topic == nil; !unknown {
+			if topic := im.TopicByID(t.id); topic != nil {
 				name = topic.Name
+			} else {
+				failed = kerr.UnknownTopicID
 			}
 		}
+		if failed == nil {
+			failed = a.allow(c, auth.Describe, auth.Topic, name)
+		}
 		for _, p := range t.partitions {
-			rt.Partitions = append(rt.Partitions, committedPartition(byPartition[name], p, unknown))
+			rt.Partitions = append(rt.Partitions, committedPartition(byPartition[name], p, failed))
 		}
 		out = append(out, rt)
 	}
 	return out, nil
 }
 
-func committedPartition(offsets map[int32]coord.Offset, index int32, unknown bool) kmsg.OffsetFetchResponseGroupTopicPartition {
+func committedPartition(offsets map[int32]coord.Offset, index int32, failed error) kmsg.OffsetFetchResponseGroupTopicPartition {
 	rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
 	rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = index, -1, -1, kmsg.StringPtr("")
-	if unknown {
-		rp.ErrorCode = kerr.UnknownTopicID.Code
+	if failed != nil {
+		rp.ErrorCode = code(failed)
 		return rp
 	}
 	if o, ok := offsets[index]; ok {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -39,6 +40,9 @@ func (a *API) coordinator(c *Call, kind int8, key string) error {
 		return kerr.InvalidRequest
 	case key == "":
 		return kerr.InvalidGroupID
+	}
+	if err := a.allow(c, auth.Describe, auth.Group, key); err != nil {
+		return err
 	}
 	return a.Groups.Ready(c.Context)
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/group"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -12,6 +13,12 @@ var _ = handle(0, 9, (*API).joinGroup)
 
 func (a *API) joinGroup(c *Call, req *kmsg.JoinGroupRequest, resp *kmsg.JoinGroupResponse) error {
 	resp.Generation = -1
+	if c.Version < 7 {
+		resp.Protocol = kmsg.StringPtr("") // null comes with version 7
+	}
+	if err := a.allow(c, auth.Read, auth.Group, req.Group); err != nil {
+		return err
+	}
 	session := time.Duration(req.SessionTimeoutMillis) * time.Millisecond
 	rebalance := time.Duration(req.RebalanceTimeoutMillis) * time.Millisecond
 	if c.Version == 0 {
@@ -29,9 +36,6 @@ func (a *API) joinGroup(c *Call, req *kmsg.JoinGroupRequest, resp *kmsg.JoinGrou
 		resp.MemberID = req.MemberID
 		if g != nil {
 			fillJoined(resp, g)
-		}
-		if resp.Protocol == nil && c.Version < 7 {
-			resp.Protocol = kmsg.StringPtr("")
 		}
 	})
 	a.Groups.Join(c.Context, req.Group, j, finish)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/group"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -8,6 +9,10 @@ import (
 var _ = handle(0, 5, (*API).syncGroup)
 
 func (a *API) syncGroup(c *Call, req *kmsg.SyncGroupRequest, resp *kmsg.SyncGroupResponse) error {
+	if err := a.allow(c, auth.Read, auth.Group, req.Group); err != nil {
+		resp.MemberAssignment = []byte{}
+		return err
+	}
 	s := group.Sync{
 		MemberID: req.MemberID, Instance: req.InstanceID, Generation: req.Generation,
 		ProtocolType: orEmpty(req.ProtocolType), Protocol: orEmpty(req.Protocol), Assignments: map[string][]byte{},

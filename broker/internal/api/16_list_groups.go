@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -11,12 +12,16 @@ var _ = handle(0, 5, (*API).listGroups)
 
 const classicGroup = "classic"
 
-func (a *API) listGroups(_ *Call, req *kmsg.ListGroupsRequest, resp *kmsg.ListGroupsResponse) error {
+func (a *API) listGroups(c *Call, req *kmsg.ListGroupsRequest, resp *kmsg.ListGroupsResponse) error {
 	all, err := a.Groups.List()
 	if err != nil {
 		return err
 	}
+	everything := a.mayCluster(c, auth.Describe)
 	for _, d := range all {
+		if !everything && !a.may(c, auth.Describe, auth.Group, d.ID) {
+			continue
+		}
 		if !passes(req.StatesFilter, string(d.State)) || !passes(req.TypesFilter, classicGroup) {
 			continue
 		}

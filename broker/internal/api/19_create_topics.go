@@ -1,7 +1,9 @@
 package api
 
 import (
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -21,6 +23,7 @@ func (a *API) createTopics(c *Call, req *kmsg.CreateTopicsRequest, resp *kmsg.Cr
 		r.Topic, r.NumPartitions, r.ReplicationFactor = t.Topic, -1, -1
 		made[i] = meta.NewTopicID()
 		steps = append(steps, step{
+			refused: a.allowCreate(c, t.Topic),
 			decide: func(m *meta.Image) ([]meta.Record, error) {
 				if names[t.Topic] > 1 {
 					return nil, &meta.Error{Kind: meta.ErrInvalidRequest, Message: "Duplicate topic name."}
@@ -37,7 +40,7 @@ func (a *API) createTopics(c *Call, req *kmsg.CreateTopicsRequest, resp *kmsg.Cr
 	m := a.proposeEach(c, req.ValidateOnly, steps)
 	for i := range resp.Topics {
 		if t := m.TopicByID(made[i]); t != nil && resp.Topics[i].ErrorCode == 0 {
-			a.describeCreated(&resp.Topics[i], t, req.ValidateOnly)
+			a.describeCreated(c, &resp.Topics[i], t, req.ValidateOnly)
 		}
 	}
 	return nil
@@ -63,10 +66,22 @@ func newTopic(t kmsg.CreateTopicsRequestTopic, id meta.TopicID) (meta.NewTopic, 
 	return want, nil
 }
 
-// describeCreated says what the topic is like (KIP-525).
-func (a *API) describeCreated(r *kmsg.CreateTopicsResponseTopic, t *meta.Topic, validateOnly bool) {
+// allowCreate asks whether the client may create a topic of that name: it, or whatever it likes.
+func (a *API) allowCreate(c *Call, name string) error {
+	if a.mayCluster(c, auth.Create) {
+		return nil
+	}
+	return a.allow(c, auth.Create, auth.Topic, name)
+}
+
+// describeCreated says what the topic is like (KIP-525), to a client that may know.
+func (a *API) describeCreated(c *Call, r *kmsg.CreateTopicsResponseTopic, t *meta.Topic, validateOnly bool) {
 	if !validateOnly {
 		r.TopicID = t.ID
+	}
+	if !a.may(c, auth.DescribeConfigs, auth.Topic, t.Name) {
+		r.ConfigErrorCode = kerr.TopicAuthorizationFailed.Code
+		return
 	}
 	r.NumPartitions = int32(len(t.Partitions))
 	r.ReplicationFactor = int16(len(t.Partitions[0].Replicas))
@@ -79,8 +94,9 @@ func (a *API) describeCreated(r *kmsg.CreateTopicsResponseTopic, t *meta.Topic, 
 
 // step is one of several changes that a request asks for; each succeeds or fails by itself.
 type step struct {
-	decide func(*meta.Image) ([]meta.Record, error)
-	answer func(error)
+	refused error // the client may not
+	decide  func(*meta.Image) ([]meta.Record, error)
+	answer  func(error)
 }
 
 // proposeEach makes all changes that are not refused durable at once and answers every step. It returns the image after
@@ -91,6 +107,9 @@ func (a *API) proposeEach(c *Call, validateOnly bool, steps []step) *meta.Image 
 	decide := func(m *meta.Image) ([]meta.Record, error) {
 		var out []meta.Record
 		for i, s := range steps {
+			if verdicts[i] = s.refused; s.refused != nil {
+				continue
+			}
 			var recs []meta.Record
 			if recs, verdicts[i] = s.decide(m); verdicts[i] == nil {
 				m, out = m.Apply(recs...), append(out, recs...)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -23,10 +24,13 @@ func (a *API) deleteTopics(c *Call, req *kmsg.DeleteTopicsRequest, resp *kmsg.De
 		if t.Topic != nil {
 			name = *t.Topic
 		}
-		if known := before.TopicByID(t.TopicID); known != nil && name == "" {
+		known := before.TopicByID(t.TopicID)
+		refused := a.allowDelete(c, before, name, known)
+		if known != nil && name == "" && (refused == nil || a.may(c, auth.Describe, auth.Topic, known.Name)) {
 			r.Topic = kmsg.StringPtr(known.Name)
 		}
 		steps = append(steps, step{
+			refused: refused,
 			decide: func(m *meta.Image) ([]meta.Record, error) {
 				if name != "" && t.TopicID != (meta.TopicID{}) {
 					return nil, &meta.Error{Kind: meta.ErrInvalidRequest, Message: "Topic name and topic id can not both be specified."}
@@ -50,4 +54,19 @@ func (a *API) deleteTopics(c *Call, req *kmsg.DeleteTopicsRequest, resp *kmsg.De
 		a.Groups.TopicsGone(gone)
 	}
 	return nil
+}
+
+// allowDelete asks whether the client may delete a topic that it names, or identifies by an id that leads to t. Whether
+// there is a topic of a name is for those to know who may describe it.
+func (a *API) allowDelete(c *Call, m *meta.Image, name string, t *meta.Topic) error {
+	switch {
+	case a.mayCluster(c, auth.Delete):
+		return nil
+	case name == "":
+		return a.allowTopic(c, auth.Delete, "", t)
+	}
+	if err := a.allow(c, auth.Describe, auth.Topic, name); err != nil || m.Topic(name) == nil {
+		return err
+	}
+	return a.allow(c, auth.Delete, auth.Topic, name)
 }

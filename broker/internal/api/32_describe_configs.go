@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -11,11 +12,11 @@ import (
 
 var _ = handle(1, 4, (*API).describeConfigs)
 
-func (a *API) describeConfigs(_ *Call, req *kmsg.DescribeConfigsRequest, resp *kmsg.DescribeConfigsResponse) error {
+func (a *API) describeConfigs(c *Call, req *kmsg.DescribeConfigsRequest, resp *kmsg.DescribeConfigsResponse) error {
 	for _, res := range req.Resources {
 		r := kmsg.NewDescribeConfigsResponseResource()
 		r.ResourceType, r.ResourceName = res.ResourceType, res.ResourceName
-		configs, err := a.describeResource(res)
+		configs, err := a.describeAllowed(c, res)
 		r.ErrorCode, r.ErrorMessage = refusal(err)
 		for _, d := range configs {
 			if len(res.ConfigNames) == 0 || slices.Contains(res.ConfigNames, d.Def.Name) {
@@ -25,6 +26,26 @@ func (a *API) describeConfigs(_ *Call, req *kmsg.DescribeConfigsRequest, resp *k
 		resp.Resources = append(resp.Resources, r)
 	}
 	return nil
+}
+
+func (a *API) describeAllowed(c *Call, res kmsg.DescribeConfigsRequestResource) ([]meta.Described, error) {
+	if err := a.allowConfigs(c, auth.DescribeConfigs, res.ResourceType, res.ResourceName); err != nil {
+		return nil, err
+	}
+	return a.describeResource(res)
+}
+
+// allowConfigs asks whether the client may see or change the configurations of a resource: those of brokers, and whatever
+// else there is one of, belong to the cluster.
+func (a *API) allowConfigs(c *Call, op auth.Operation, t kmsg.ConfigResourceType, name string) error {
+	switch t {
+	case kmsg.ConfigResourceTypeTopic:
+		return a.allow(c, op, auth.Topic, name)
+	case kmsg.ConfigResourceTypeGroupConfig:
+		return a.allow(c, op, auth.Group, name)
+	default:
+		return a.allowCluster(c, op)
+	}
 }
 
 func (a *API) describeResource(res kmsg.DescribeConfigsRequestResource) ([]meta.Described, error) {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -16,6 +17,7 @@ func (a *API) alterConfigs(c *Call, req *kmsg.AlterConfigsRequest, resp *kmsg.Al
 		*r = kmsg.NewAlterConfigsResponseResource()
 		r.ResourceType, r.ResourceName = res.ResourceType, res.ResourceName
 		steps = append(steps, step{
+			refused: a.allowConfigs(c, auth.AlterConfigs, res.ResourceType, res.ResourceName),
 			decide: func(m *meta.Image) ([]meta.Record, error) {
 				return a.alterResource(m, res.ResourceType, res.ResourceName, replaceAll(m, res))
 			},

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -23,6 +24,7 @@ func (a *API) createPartitions(c *Call, req *kmsg.CreatePartitionsRequest, resp 
 			assignment = append(assignment, p.Replicas)
 		}
 		steps = append(steps, step{
+			refused: a.allow(c, auth.Alter, auth.Topic, t.Topic),
 			decide: func(m *meta.Image) ([]meta.Record, error) {
 				if names[t.Topic] > 1 {
 					return nil, &meta.Error{Kind: meta.ErrInvalidRequest, Message: "Duplicate topic name."}

@@ -3,6 +3,7 @@ package api
 import (
 	"sync"
 
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -20,14 +21,19 @@ func (a *API) deleteGroups(c *Call, req *kmsg.DeleteGroupsRequest, resp *kmsg.De
 		g := &resp.Groups[i]
 		*g = kmsg.NewDeleteGroupsResponseGroup()
 		g.Group = id
-		a.Groups.Delete(c.Context, id, func(err error) {
+		deleted := func(err error) {
 			mu.Lock()
 			defer mu.Unlock()
 			g.ErrorCode, g.ErrorMessage = refusal(err)
 			if left--; left == 0 {
 				done(nil)
 			}
-		})
+		}
+		if err := a.allow(c, auth.Delete, auth.Group, id); err != nil {
+			deleted(err)
+			continue
+		}
+		a.Groups.Delete(c.Context, id, deleted)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -19,6 +20,7 @@ func (a *API) incrementalAlterConfigs(c *Call, req *kmsg.IncrementalAlterConfigs
 			changes = append(changes, meta.Alter{Name: ch.Name, Op: meta.Op(ch.Op), Value: ch.Value})
 		}
 		steps = append(steps, step{
+			refused: a.allowConfigs(c, auth.AlterConfigs, res.ResourceType, res.ResourceName),
 			decide: func(m *meta.Image) ([]meta.Record, error) {
 				return a.alterResource(m, res.ResourceType, res.ResourceName, changes)
 			},

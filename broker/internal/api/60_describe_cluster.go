@@ -26,7 +26,7 @@ func (a *API) describeCluster(c *Call, req *kmsg.DescribeClusterRequest, resp *k
 		resp.Brokers = append(resp.Brokers, rb)
 	}
 	if req.IncludeClusterAuthorizedOperations {
-		resp.ClusterAuthorizedOperations = clusterOperations
+		resp.ClusterAuthorizedOperations = a.clusterOperations(c)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -14,13 +15,22 @@ var _ = handle(0, 0, (*API).describeTopicPartitions)
 const maxDescribed = 2000
 
 // describeTopicPartitions pages through topics by name (KIP-966).
-func (a *API) describeTopicPartitions(_ *Call, req *kmsg.DescribeTopicPartitionsRequest, resp *kmsg.DescribeTopicPartitionsResponse) error {
+func (a *API) describeTopicPartitions(c *Call, req *kmsg.DescribeTopicPartitionsRequest, resp *kmsg.DescribeTopicPartitionsResponse) error {
 	m := a.Meta.Image()
 	room := int(req.ResponsePartitionLimit)
 	if room <= 0 || room > maxDescribed {
 		room = maxDescribed
 	}
 	for _, name := range describeNames(m, req) {
+		if len(req.Topics) == 0 && !a.may(c, auth.Describe, auth.Topic, name) {
+			continue // it was not asked for
+		}
+		if err := a.allow(c, auth.Describe, auth.Topic, name); err != nil {
+			rt := describedTopic(nil, name)
+			rt.ErrorCode = code(err)
+			resp.Topics = append(resp.Topics, rt)
+			continue
+		}
 		from := 0
 		if req.Cursor != nil && name == req.Cursor.Topic {
 			from = int(max(req.Cursor.Partition, 0))
@@ -32,6 +42,7 @@ func (a *API) describeTopicPartitions(_ *Call, req *kmsg.DescribeTopicPartitions
 		}
 		rt := describedTopic(t, name)
 		if t != nil {
+			rt.AuthorizedOperations = a.authorizedOperations(c, auth.Topic, name)
 			from = min(from, len(t.Partitions))
 			to := min(len(t.Partitions), from+room)
 			rt.Partitions = describedPartitions(t, from, to)
@@ -82,7 +93,7 @@ func describedTopic(t *meta.Topic, name string) kmsg.DescribeTopicPartitionsResp
 		rt.ErrorCode, _ = refusal(err)
 		return rt
 	}
-	rt.TopicID, rt.IsInternal, rt.AuthorizedOperations = t.ID, t.Internal, topicOperations
+	rt.TopicID, rt.IsInternal = t.ID, t.Internal
 	return rt
 }
 

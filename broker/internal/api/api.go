@@ -25,6 +25,7 @@ type API struct {
 	Txns     Transactions // nil: transactions are refused
 	Log      *slog.Logger
 	Auth     auth.Authorizer // nil: everybody may do everything
+	Audit    *auth.Audit     // nil: nobody wants to know
 
 	// Advertised is where clients that came to a call's listener find this broker.
 	Advertised func(c *Call) (host string, port int32)
