@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
 )
 
@@ -50,9 +51,12 @@ type plan struct {
 	fs        vfs.FS
 	listeners []listener
 	config    *meta.BrokerConfig
-	ignored   []string // properties without effect
-	rack      string
-	logger    *slog.Logger
+
+	authorizer *auth.Standard // nil: clients may do everything
+
+	ignored []string // properties without effect
+	rack    string
+	logger  *slog.Logger
 }
 
 // listener is where to listen, and what clients are told.
@@ -78,6 +82,9 @@ func (c Config) resolve() (*plan, error) {
 		return nil, err
 	}
 	if err := checkClusterID(c.ClusterID); err != nil {
+		return nil, err
+	}
+	if p.authorizer, err = authorizer(p.config); err != nil {
 		return nil, err
 	}
 	p.rack = p.config.String("broker.rack")

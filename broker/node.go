@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/api"
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/coord"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/quorum"
@@ -68,6 +69,10 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 		Meta: n.meta, Broker: p.config, Replicas: n.replicas, Create: n.createInternalTopic("offsets.topic."), Log: p.logger, Clock: time.Now,
 	})
 	n.api = &api.API{Groups: n.groups, NodeID: p.node, Meta: n.meta, Config: p.config, Replicas: n.replicas, Log: p.logger, Advertised: n.advertised}
+	if p.authorizer != nil {
+		n.followACLs()
+		n.api.Auth, n.api.Audit = p.authorizer, auth.NewAudit(p.logger, time.Now)
+	}
 	n.server = wire.NewServer(n.api, wire.Config{
 		RequestMax:  int(p.config.Int("socket.request.max.bytes")),
 		Budget:      budget(p.config),
@@ -169,7 +174,7 @@ func (n *node) dial() net.Conn {
 	host, port := n.memoryAddr()
 	here := memAddr(net.JoinHostPort(host, strconv.Itoa(int(port))))
 	client, server := newPipe(memAddr(fmt.Sprintf("client-%d:0", n.clients.Add(1))), here)
-	n.server.ServeConn(server, "")
+	n.server.ServeConn(server, "", insideProcess)
 	return client
 }
 

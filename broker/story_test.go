@@ -79,6 +79,10 @@ var storyCommands = map[string]func(*story, *datadriven.TestData) string{
 	"offsets":             (*story).offsets,
 	"describe-groups":     (*story).describeGroups,
 	"list-groups":         (*story).listGroups,
+	"create-acls":         (*story).createACLs,
+	"describe-acls":       (*story).describeACLs,
+	"delete-acls":         (*story).deleteACLs,
+	"operations":          (*story).authorizedOperations,
 	"delete-groups":       (*story).deleteGroups,
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/leatstream/leat/broker/internal/storage"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -50,13 +51,14 @@ func (a *API) fetch(c *Call, body []byte, reply func(Reply, error)) {
 	}
 	limit := max(min(int(req.maxBytes), int(a.Config.Int("fetch.max.bytes"))), 0)
 	req.minBytes = min(req.minBytes, int32(min(limit, math.MaxInt32))) // more than fits is not waited for
-	f := &fetching{api: a, req: req, session: session, wanted: wanted, limit: limit, reply: reply, subscribed: map[*replica.Partition]struct{}{}}
+	f := &fetching{api: a, call: c, req: req, session: session, wanted: wanted, limit: limit, reply: reply, subscribed: map[*replica.Partition]struct{}{}}
 	f.start(c.Context)
 }
 
 // fetching is one fetch, perhaps parked.
 type fetching struct {
 	api     *API
+	call    *Call
 	req     *fetchRequest
 	session *fetchSession // nil: without
 	wanted  []*wantedPartition
@@ -176,9 +178,17 @@ func (f *fetching) attempt() bool {
 // read reads the wanted partitions in turn: the first with data gives one batch at least, whatever the limits (KIP-74).
 func (f *fetching) read() (results []fetched, size int, failed bool) {
 	left := f.limit
-	for _, w := range f.wanted {
+	var refused error
+	for i, w := range f.wanted {
+		if i == 0 || w.name != f.wanted[i-1].name || w.id != f.wanted[i-1].id {
+			refused = f.api.allowTopic(f.call, auth.Read, w.name, topicOf(f.api.Meta.Image(), w.name, w.id))
+		}
 		res := fetched{wantedPartition: w, read: replica.Read{HighWatermark: -1, LastStable: -1, StartOffset: -1}}
-		p, err := f.api.partition(w.name, w.id, w.index)
+		err := refused
+		var p *replica.Partition
+		if err == nil {
+			p, err = f.api.partition(w.name, w.id, w.index)
+		}
 		if err == nil {
 			err = p.CheckEpoch(w.leaderEpoch)
 		}

@@ -31,7 +31,10 @@ func (a *API) offsetFetch(c *Call, req *kmsg.OffsetFetchRequest, resp *kmsg.Offs
 			}
 			rg := kmsg.NewOffsetFetchResponseGroup()
 			rg.Group = g.Group
-			err := a.Groups.CheckMember(c.Context, g.Group, orEmpty(g.MemberID), g.MemberEpoch)
+			err := a.allow(c, auth.Describe, auth.Group, g.Group)
+			if err == nil {
+				err = a.Groups.CheckMember(c.Context, g.Group, orEmpty(g.MemberID), g.MemberEpoch)
+			}
 			if err == nil {
 				rg.Topics, err = a.offsets(c, g.Group, topics)
 			}
@@ -47,7 +50,11 @@ func (a *API) offsetFetch(c *Call, req *kmsg.OffsetFetchRequest, resp *kmsg.Offs
 	for _, t := range req.Topics {
 		topics = append(topics, asked{name: t.Topic, partitions: t.Partitions})
 	}
-	found, err := a.offsets(c, req.Group, topics)
+	err := a.allow(c, auth.Describe, auth.Group, req.Group)
+	var found []kmsg.OffsetFetchResponseGroupTopic
+	if err == nil {
+		found, err = a.offsets(c, req.Group, topics)
+	}
 	if err != nil && c.Version < 2 { // there is no place for an error but with each partition
 		for _, t := range topics {
 			rt := kmsg.NewOffsetFetchResponseGroupTopic()
@@ -73,11 +80,8 @@ func (a *API) offsetFetch(c *Call, req *kmsg.OffsetFetchRequest, resp *kmsg.Offs
 	return nil
 }
 
-// offsets answers for one group: what was asked, -1 where nothing is committed, or all that there is.
+// offsets answers for one group that the client may see: what was asked, -1 where nothing is committed, or all that there is.
 func (a *API) offsets(c *Call, id string, topics []asked) ([]kmsg.OffsetFetchResponseGroupTopic, error) {
-	if err := a.allow(c, auth.Describe, auth.Group, id); err != nil {
-		return nil, err
-	}
 	committed, err := a.Groups.Offsets(c.Context, id)
 	if err != nil {
 		return nil, err

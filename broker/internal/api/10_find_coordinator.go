@@ -8,7 +8,10 @@ import (
 
 var _ = handle(0, 6, (*API).findCoordinator)
 
-const coordinatesGroups = 0
+const (
+	coordinatesGroups       = 0
+	coordinatesTransactions = 1
+)
 
 func (a *API) findCoordinator(c *Call, req *kmsg.FindCoordinatorRequest, resp *kmsg.FindCoordinatorResponse) error {
 	keys := req.CoordinatorKeys
@@ -35,14 +38,25 @@ func (a *API) findCoordinator(c *Call, req *kmsg.FindCoordinatorRequest, resp *k
 
 // coordinator is this broker, for groups. Transactions and share groups are not served.
 func (a *API) coordinator(c *Call, kind int8, key string) error {
+	if err := a.allowCoordinator(c, kind, key); err != nil {
+		return err
+	}
 	switch {
 	case kind != coordinatesGroups:
 		return kerr.InvalidRequest
 	case key == "":
 		return kerr.InvalidGroupID
 	}
-	if err := a.allow(c, auth.Describe, auth.Group, key); err != nil {
-		return err
-	}
 	return a.Groups.Ready(c.Context)
+}
+
+func (a *API) allowCoordinator(c *Call, kind int8, key string) error {
+	switch kind {
+	case coordinatesGroups:
+		return a.allow(c, auth.Describe, auth.Group, key)
+	case coordinatesTransactions:
+		return a.allow(c, auth.Describe, auth.TransactionalID, key)
+	default: // share groups' state is asked for by brokers only
+		return a.allowCluster(c, auth.ClusterAction)
+	}
 }

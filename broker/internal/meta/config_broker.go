@@ -94,7 +94,7 @@ controller.quorum.voters,controller.quorum.bootstrap.servers,controller.listener
 controller.quorum.fetch.timeout.ms,controller.quorum.request.timeout.ms,inter.broker.listener.name,security.inter.broker.protocol,
 listener.security.protocol.map,sasl.enabled.mechanisms,sasl.mechanism.inter.broker.protocol,ssl.keystore.location,
 ssl.keystore.password,ssl.key.password,ssl.truststore.location,ssl.truststore.password,ssl.client.auth,ssl.endpoint.identification.algorithm,
-authorizer.class.name,super.users,allow.everyone.if.no.acl.found,auto.leader.rebalance.enable,leader.imbalance.check.interval.seconds,
+auto.leader.rebalance.enable,leader.imbalance.check.interval.seconds,
 leader.imbalance.per.broker.percentage,controlled.shutdown.enable,controlled.shutdown.max.retries,offsets.load.buffer.size,
 transaction.state.log.replication.factor,transaction.state.log.min.isr,transaction.state.log.num.partitions,
 transaction.state.log.segment.bytes,share.coordinator.state.topic.replication.factor,share.coordinator.state.topic.min.isr,

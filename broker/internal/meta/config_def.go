@@ -52,7 +52,7 @@ func TopicDefs() []*Def { return sorted(topicTable) }
 // BrokerDefs lists the configurations of brokers by name.
 func BrokerDefs() []*Def { return sorted(brokerTable) }
 
-var topicTable, brokerTable = index(topicConfigs), index(brokerConfigs)
+var topicTable, brokerTable = index(topicConfigs), index(slices.Concat(brokerConfigs, securityConfigs))
 
 func index(defs []Def) map[string]*Def {
 	m := make(map[string]*Def, len(defs))

@@ -23,7 +23,7 @@ type Image struct {
 	collisions map[string]string            // a name with "." as "_" → the topic that has it
 	configs    map[string]map[string]string // broker id in decimal, "" for all → what was altered
 	producerID int64                        // the next id to hand out
-	acls       map[auth.ACL]struct{}
+	acls       *aclSet
 }
 
 // Broker is a member of the cluster and where the other brokers reach it.
@@ -59,7 +59,7 @@ func NewImage() *Image {
 		ids:        map[TopicID]*Topic{},
 		collisions: map[string]string{},
 		configs:    map[string]map[string]string{},
-		acls:       map[auth.ACL]struct{}{},
+		acls:       &aclSet{all: map[auth.ACL]struct{}{}},
 	}
 }
 
@@ -101,11 +101,14 @@ func (m *Image) SameBrokerConfig(other *Image, broker int32) bool {
 	return maps.Equal(m.configs[""], other.configs[""]) && maps.Equal(m.configs[id], other.configs[id])
 }
 
-// ACLs are all access control lists, in no order.
-func (m *Image) ACLs() iter.Seq[auth.ACL] { return maps.Keys(m.acls) }
+// aclSet is shared by images as long as no ACL changes.
+type aclSet struct{ all map[auth.ACL]struct{} }
 
-// SameACLs tells whether other, which m was made from or m from it, has the same access control lists.
-func (m *Image) SameACLs(other *Image) bool { return maps.Equal(m.acls, other.acls) }
+// ACLs are all access control lists, in no order.
+func (m *Image) ACLs() iter.Seq[auth.ACL] { return maps.Keys(m.acls.all) }
+
+// SameACLs tells whether no access control list has changed since the other image was made.
+func (m *Image) SameACLs(other *Image) bool { return m.acls == other.acls }
 
 // Partition finds one partition of the topic.
 func (t *Topic) Partition(index int32) (Partition, bool) {

@@ -170,17 +170,17 @@ func (r ProducerIDsAllocated) apply(d *draft) { d.producerID = max(d.producerID,
 
 func (r ACLCreated) apply(d *draft) {
 	d.ownACLs()
-	d.acls[r.ACL] = struct{}{}
+	d.acls.all[r.ACL] = struct{}{}
 }
 
 func (r ACLDeleted) apply(d *draft) {
 	d.ownACLs()
-	delete(d.acls, r.ACL)
+	delete(d.acls.all, r.ACL)
 }
 
 func (d *draft) ownACLs() {
 	if !d.aclsMine {
-		d.acls, d.aclsMine = maps.Clone(d.acls), true
+		d.acls, d.aclsMine = &aclSet{all: maps.Clone(d.acls.all)}, true
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/api"
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/storage"
 )
 
@@ -46,6 +47,7 @@ type conn struct {
 	nc       net.Conn
 	remote   string
 	listener string
+	who      auth.Principal
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	replies  chan *pending // in the order of requests
@@ -66,9 +68,9 @@ type pending struct {
 	err   error
 }
 
-func newConn(s *Server, nc net.Conn, listener string) *conn {
+func newConn(s *Server, nc net.Conn, listener string, who auth.Principal) *conn {
 	c := &conn{
-		server: s, nc: nc, listener: listener, replies: make(chan *pending, pipeline),
+		server: s, nc: nc, listener: listener, who: who, replies: make(chan *pending, pipeline),
 		remote: nc.RemoteAddr().String(), draining: make(chan struct{}), sent: make(chan struct{}, 1),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(s.ctx)
@@ -203,7 +205,7 @@ func (c *conn) next(br *bufio.Reader) error {
 	}
 	defer decoded() // what a parked request keeps is small: its records are in the log, its lists in the rooms that keep it waiting
 	p := &pending{
-		call:  &api.Call{Context: c.ctx, ClientHost: host(c.remote), Listener: c.listener},
+		call:  &api.Call{Context: c.ctx, ClientHost: host(c.remote), Listener: c.listener, Principal: c.who},
 		began: time.Now(),
 		ready: make(chan struct{}),
 	}

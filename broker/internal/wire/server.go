@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/api"
+	"github.com/leatstream/leat/broker/internal/auth"
 )
 
 // Config bounds a server.
@@ -71,13 +72,13 @@ func (s *Server) Serve(l net.Listener) error {
 				return nil
 			}
 		}
-		s.ServeConn(nc, l.Addr().String())
+		s.ServeConn(nc, l.Addr().String(), auth.Anonymous)
 	}
 }
 
-// ServeConn serves one connection in the background. listener says through which door it came.
-func (s *Server) ServeConn(nc net.Conn, listener string) {
-	c := newConn(s, nc, listener)
+// ServeConn serves one connection in the background. listener says through which door it came, and who is on the other side.
+func (s *Server) ServeConn(nc net.Conn, listener string, who auth.Principal) {
+	c := newConn(s, nc, listener, who)
 	s.mu.Lock()
 	stopping, full := s.stopping, len(s.conns) >= s.cfg.Connections
 	if !stopping && !full {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/leatstream/leat/broker/internal/api"
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/coord"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/quorum"
@@ -24,6 +25,7 @@ type Rig struct {
 	Meta     *meta.Store
 	Config   *meta.BrokerConfig
 	Replicas *replica.Manager
+	Who      auth.Principal // the client
 	tb       testing.TB
 }
 
@@ -201,7 +203,7 @@ type Answer struct {
 // Serve starts a request; the channel gets every reply, of which there must be one.
 func (r *Rig) Serve(ctx context.Context, frame []byte) <-chan Answer {
 	out := make(chan Answer, 2)
-	r.API.Serve(&api.Call{Context: ctx, ClientHost: "127.0.0.1"}, frame, func(reply api.Reply, err error) { out <- Answer{reply, err} })
+	r.API.Serve(&api.Call{Context: ctx, ClientHost: "127.0.0.1", Principal: r.Who}, frame, func(reply api.Reply, err error) { out <- Answer{reply, err} })
 	return out
 }
 
