@@ -19,14 +19,18 @@ func newBudget(size int64) *budget {
 }
 
 // take waits for n bytes. More than there is in all counts as all: the request runs alone.
-func (b *budget) take(ctx context.Context, n int64) (give func(), err error) {
+func (b *budget) take(ctx context.Context, n int64) error {
 	n = min(n, b.size)
 	if err := b.sem.Acquire(ctx, n); err != nil {
-		return nil, err
+		return err
 	}
 	b.used.Add(n)
-	return func() {
-		b.used.Add(-n)
-		b.sem.Release(n)
-	}, nil
+	return nil
+}
+
+// give gives back what take took.
+func (b *budget) give(n int64) {
+	n = min(n, b.size)
+	b.used.Add(-n)
+	b.sem.Release(n)
 }

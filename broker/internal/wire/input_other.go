@@ -1,0 +1,7 @@
+//go:build !unix
+
+package wire
+
+const canTry = false
+
+func (in *input) try(uintptr) bool { return true }

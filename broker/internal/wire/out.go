@@ -1,0 +1,279 @@
+package wire
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/leatstream/leat/broker/internal/api"
+	"github.com/leatstream/leat/broker/internal/storage"
+)
+
+const (
+	writeTime = 60 * time.Second // for a client to take a piece of a response
+	sendPiece = 1 << 20
+	joinMax   = 16 << 10 // small responses are copied together into one write
+)
+
+// out is what a connection still owes its client: responses go in the order of requests.
+type out struct {
+	mu      sync.Mutex
+	queue   []*pending // oldest first
+	unsent  int        // bytes of responses that wait
+	serving bool       // the connection's goroutine will look for itself
+	writing bool
+	failed  bool
+	empty   *sync.Cond // of queue; made by who waits for it
+	sent    chan struct{}
+
+	deadline time.Time // when the write deadline was set; of who is writing
+}
+
+// expect puts p into the queue, before it is served.
+func (c *conn) expect(p *pending) {
+	c.mu.Lock()
+	c.queue = append(c.queue, p)
+	c.serving = true
+	c.mu.Unlock()
+}
+
+// ready notes the answer of a request.
+func (c *conn) ready(p *pending, r api.Reply, err error) {
+	c.mu.Lock()
+	p.reply, p.err, p.ready = r, err, true
+	c.unsent += len(r.Bytes)
+	alone := !c.serving && !c.writing && c.queue[0] == p
+	c.mu.Unlock()
+	if alone {
+		go c.flush()
+	}
+}
+
+// served says that the connection's goroutine no longer looks: it flushes next, or serves the next request before.
+func (c *conn) served() {
+	c.mu.Lock()
+	c.serving = c.in.whole()
+	c.mu.Unlock()
+}
+
+// flush sends the answers that are ready and have none before them that is not. After a failure it only gives back what
+// they hold.
+func (c *conn) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.writing {
+		return
+	}
+	c.writing = true
+	for {
+		n := 0
+		for n < len(c.queue) && c.queue[n].ready {
+			n++
+		}
+		if n == 0 {
+			break
+		}
+		batch := c.queue[:n]
+		failed := c.failed
+		c.mu.Unlock()
+		bytes := 0
+		var err error
+		if !failed {
+			err = c.send(batch)
+		}
+		for _, p := range batch {
+			if !failed && err == nil {
+				c.server.stats.answered(p)
+			}
+			bytes += len(p.reply.Bytes)
+			p.reply.Release()
+		}
+		if err != nil {
+			c.report(err)
+			c.cancel(errClosing)
+			c.close() // the reading side notices
+		}
+		c.mu.Lock()
+		c.failed = c.failed || err != nil
+		c.unsent -= bytes
+		clear(batch)
+		if c.queue = c.queue[n:]; len(c.queue) == 0 {
+			c.queue = batch[:0]
+		}
+		select {
+		case c.sent <- struct{}{}:
+		default:
+		}
+	}
+	c.writing = false
+	if len(c.queue) == 0 && c.empty != nil {
+		c.empty.Broadcast()
+	}
+}
+
+// answered waits until nothing is owed any more.
+func (c *conn) answered() {
+	c.flush()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.empty == nil {
+		c.empty = sync.NewCond(&c.mu)
+	}
+	for len(c.queue) > 0 || c.writing {
+		c.empty.Wait()
+	}
+}
+
+// room waits until a request may be read: what it would hold while its client does not read or lets others wait is bounded.
+// A fetch is not answered before all before it are sent: it would only hold its answer.
+func (c *conn) room(key int16) error {
+	for flushed := false; ; {
+		c.mu.Lock()
+		n, unsent := len(c.queue), c.unsent
+		c.mu.Unlock()
+		if n < pipeline && unsent < unsentMax && (key != keyFetch || n == 0) {
+			return nil
+		}
+		if !flushed {
+			flushed = true
+			c.yield()
+			continue
+		}
+		select {
+		case <-c.sent:
+		case <-c.ctx.Done():
+			return io.EOF
+		}
+	}
+}
+
+// yield sends what is ready now: who waits for room has not.
+func (c *conn) yield() {
+	c.mu.Lock()
+	c.serving = false
+	c.mu.Unlock()
+	c.flush()
+}
+
+// send sends responses in order, small ones in one piece.
+func (c *conn) send(batch []*pending) error {
+	joined := frames.get(joinMax)
+	defer frames.put(joined)
+	b := joined.b[:0]
+	for _, p := range batch {
+		if p.err != nil {
+			if err := c.write(b); err != nil {
+				return err
+			}
+			return p.err
+		}
+		if p.reply.Empty {
+			continue
+		}
+		if len(b)+frameLength > joinMax {
+			if err := c.write(b); err != nil {
+				return err
+			}
+			b = b[:0]
+		}
+		b = binary.BigEndian.AppendUint32(b, uint32(p.reply.Size()))
+		at := 0
+		for _, in := range p.reply.Inserts {
+			if err := c.join(&b, p.reply.Bytes[at:in.At]); err != nil {
+				return err
+			}
+			if err := c.write(b); err != nil {
+				return err
+			}
+			b = b[:0]
+			if err := c.sendRange(in.Chunk); err != nil {
+				return err
+			}
+			at = in.At
+		}
+		if err := c.join(&b, p.reply.Bytes[at:]); err != nil {
+			return err
+		}
+	}
+	return c.write(b)
+}
+
+// join adds part to what is sent next, or sends both where it does not fit.
+func (c *conn) join(b *[]byte, part []byte) error {
+	if len(*b)+len(part) <= joinMax {
+		*b = append(*b, part...)
+		return nil
+	}
+	err := c.write(*b, part)
+	*b = (*b)[:0]
+	return err
+}
+
+// write sends parts, in pieces that each have writeTime: a client may be slow, but not stand still.
+func (c *conn) write(parts ...[]byte) error {
+	left := net.Buffers(parts)
+	for {
+		piece := firstOf(&left, sendPiece)
+		if len(piece) == 0 {
+			return nil
+		}
+		if err := c.patience(); err != nil {
+			return err
+		}
+		if len(piece) == 1 {
+			if _, err := c.nc.Write(piece[0]); err != nil {
+				return err
+			}
+			continue
+		}
+		if _, err := piece.WriteTo(c.nc); err != nil {
+			return err
+		}
+	}
+}
+
+// firstOf takes at most max bytes from the front.
+func firstOf(left *net.Buffers, max int) net.Buffers {
+	var piece net.Buffers
+	for len(*left) > 0 && max > 0 {
+		part := (*left)[0]
+		n := min(len(part), max)
+		if n > 0 {
+			piece = append(piece, part[:n])
+		}
+		max -= n
+		if (*left)[0] = part[n:]; n == len(part) {
+			*left = (*left)[1:]
+		}
+	}
+	return piece
+}
+
+// patience sets the write deadline, once a second at most.
+func (c *conn) patience() error {
+	now := time.Now()
+	if now.Sub(c.out.deadline) < time.Second {
+		return nil
+	}
+	c.out.deadline = now
+	return c.nc.SetWriteDeadline(now.Add(writeTime))
+}
+
+// sendRange sends a range of a file in pieces.
+func (c *conn) sendRange(chunk storage.Chunk) error {
+	for chunk.Len > 0 {
+		piece := chunk
+		piece.Len = min(chunk.Len, sendPiece)
+		if err := c.patience(); err != nil {
+			return err
+		}
+		if err := sendRange(c.nc, piece); err != nil {
+			return err
+		}
+		chunk.Pos += int64(piece.Len)
+		chunk.Len -= piece.Len
+	}
+	return nil
+}
