@@ -73,6 +73,12 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 		n.followACLs()
 		n.api.Auth, n.api.Audit = p.authorizer, auth.NewAudit(p.logger, time.Now)
 	}
+	n.api.Quotas.Follow(n.meta.Image())
+	n.meta.Subscribe(func(old, image *meta.Image) {
+		if !image.SameQuotas(old) {
+			n.api.Quotas.Follow(image)
+		}
+	})
 	n.server = wire.NewServer(n.api, wire.Config{
 		RequestMax:  int(p.config.Int("socket.request.max.bytes")),
 		Budget:      budget(p.config),

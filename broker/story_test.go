@@ -63,6 +63,8 @@ var storyCommands = map[string]func(*story, *datadriven.TestData) string{
 	"update-features":     (*story).updateFeatures,
 	"unregister":          (*story).unregister,
 	"config-resources":    (*story).configResources,
+	"describe-quotas":     (*story).describeQuotas,
+	"alter-quotas":        (*story).alterQuotas,
 	"versions":            (*story).versions,
 	"producer-id":         (*story).producerID,
 	"produce":             (*story).produce,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/broker/internal/quota"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -43,6 +44,9 @@ type producedTopic struct {
 
 // producing is a request whose partitions answer one by one.
 type producing struct {
+	api     *API
+	call    *Call
+	size    int // of the request, bytes
 	version int16
 	topics  []producedTopic
 	reply   func(Reply, error)
@@ -71,7 +75,7 @@ func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
 	case transactional != "":
 		refuse = a.allow(c, auth.Write, auth.TransactionalID, transactional)
 	}
-	p := &producing{version: c.Version, reply: reply, acks: acks, left: 1}
+	p := &producing{api: a, call: c, size: len(body), version: c.Version, reply: reply, acks: acks, left: 1}
 	type work struct {
 		topic, partition int
 		records          []byte
@@ -196,6 +200,7 @@ func (p *producing) done(at *produced, res replica.Result, err error) {
 	if !last {
 		return
 	}
+	throttle := p.api.throttle(p.call, quota.Produce, p.size)
 	if p.acks == 0 {
 		var errs []error
 		for _, t := range p.topics {
@@ -203,13 +208,13 @@ func (p *producing) done(at *produced, res replica.Result, err error) {
 				errs = append(errs, at.err)
 			}
 		}
-		p.reply(Reply{Empty: true}, errors.Join(errs...)) // nobody reads an answer: closing the connection is the only way to say it
+		p.reply(Reply{Empty: true, Mute: throttle}, errors.Join(errs...)) // nobody reads an answer: closing the connection is the only way to say it
 		return
 	}
-	p.reply(Reply{Bytes: p.encode()}, nil)
+	p.reply(Reply{Bytes: p.encode(millis(throttle)), Mute: throttle}, nil)
 }
 
-func (p *producing) encode() []byte {
+func (p *producing) encode(throttle int32) []byte {
 	w := writer{b: make([]byte, 0, 64*len(p.topics)+64), flexible: p.version >= produceFlexible}
 	w.length(len(p.topics))
 	for _, t := range p.topics {
@@ -224,7 +229,7 @@ func (p *producing) encode() []byte {
 		}
 		w.noTags()
 	}
-	w.i32(0) // throttle time
+	w.i32(throttle)
 	w.noTags()
 	return w.b
 }

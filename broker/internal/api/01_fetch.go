@@ -2,12 +2,14 @@ package api
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"math"
 	"sync"
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/auth"
+	"github.com/leatstream/leat/broker/internal/quota"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/leatstream/leat/broker/internal/storage"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -50,6 +52,7 @@ func (a *API) fetch(c *Call, body []byte, reply func(Reply, error)) {
 		return
 	}
 	limit := max(min(int(req.maxBytes), int(a.Config.Int("fetch.max.bytes"))), 0)
+	limit = a.fetchRoom(c, limit)
 	req.minBytes = min(req.minBytes, int32(min(limit, math.MaxInt32))) // more than fits is not waited for
 	f := &fetching{api: a, call: c, req: req, session: session, wanted: wanted, limit: limit, reply: reply, subscribed: map[*replica.Partition]struct{}{}}
 	f.start(c.Context)
@@ -171,7 +174,10 @@ func (f *fetching) attempt() bool {
 			r.from.Traffic().SentBytes.Add(int64(r.read.Chunk.Len))
 		}
 	}
-	f.reply(f.req.encode(sessionID(f.session), results), nil)
+	reply := f.req.encode(sessionID(f.session), results)
+	reply.Mute = f.api.throttle(f.call, quota.Fetch, reply.Size())
+	binary.BigEndian.PutUint32(reply.Bytes, uint32(millis(reply.Mute))) // the throttle time is the first field
+	f.reply(reply, nil)
 	return true
 }
 
@@ -235,7 +241,7 @@ func (r *fetchRequest) fail(_ *API, reply func(Reply, error), err error) {
 func (r *fetchRequest) encode(session int32, results []fetched) Reply {
 	w := writer{b: make([]byte, 0, 128+128*len(results)), flexible: r.version >= fetchFlexible}
 	var inserts []Insert
-	w.i32(0) // throttle time
+	w.i32(0) // throttle time, which follows from the size of the rest
 	if r.version >= 7 {
 		w.i16(0)
 		w.i32(session)

@@ -126,6 +126,7 @@ func (a *API) createAsked(c *Call, req *kmsg.MetadataRequest) (refused map[strin
 				}
 				continue
 			}
+			_ = a.mutate(c, newPartitions(recs), false) // only how long the client waits
 			m, out = m.Apply(recs...), append(out, recs...)
 		}
 		return out, nil

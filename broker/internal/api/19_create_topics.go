@@ -32,7 +32,11 @@ func (a *API) createTopics(c *Call, req *kmsg.CreateTopicsRequest, resp *kmsg.Cr
 				if err != nil {
 					return nil, err
 				}
-				return meta.CreateTopic(m, a.Config, want)
+				recs, err := meta.CreateTopic(m, a.Config, want)
+				if err == nil && !req.ValidateOnly {
+					err = a.mutate(c, newPartitions(recs), c.Version >= 6)
+				}
+				return recs, err
 			},
 			answer: func(err error) { r.ErrorCode, r.ErrorMessage = refusal(err) },
 		})

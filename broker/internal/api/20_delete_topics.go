@@ -38,7 +38,11 @@ func (a *API) deleteTopics(c *Call, req *kmsg.DeleteTopicsRequest, resp *kmsg.De
 				if known := m.Topic(name); known != nil {
 					r.TopicID = known.ID
 				}
-				return meta.DeleteTopic(m, a.Config, name, t.TopicID)
+				recs, err := meta.DeleteTopic(m, a.Config, name, t.TopicID)
+				if err == nil {
+					err = a.mutate(c, goingPartitions(m, recs), c.Version >= 5)
+				}
+				return recs, err
 			},
 			answer: func(err error) { r.ErrorCode, r.ErrorMessage = refusal(err) },
 		})
@@ -69,4 +73,14 @@ func (a *API) allowDelete(c *Call, m *meta.Image, name string, t *meta.Topic) er
 		return err
 	}
 	return a.allow(c, auth.Delete, auth.Topic, name)
+}
+
+// goingPartitions counts the partitions that records remove.
+func goingPartitions(m *meta.Image, records []meta.Record) (n int) {
+	for _, r := range records {
+		if d, ok := r.(meta.TopicDeleted); ok {
+			n += len(m.TopicByID(d.ID).Partitions)
+		}
+	}
+	return n
 }

@@ -29,7 +29,11 @@ func (a *API) createPartitions(c *Call, req *kmsg.CreatePartitionsRequest, resp 
 				if names[t.Topic] > 1 {
 					return nil, &meta.Error{Kind: meta.ErrInvalidRequest, Message: "Duplicate topic name."}
 				}
-				return meta.CreatePartitions(m, t.Topic, t.Count, assignment)
+				recs, err := meta.CreatePartitions(m, t.Topic, t.Count, assignment)
+				if err == nil && !req.ValidateOnly {
+					err = a.mutate(c, len(recs), c.Version >= 3)
+				}
+				return recs, err
 			},
 			answer: func(err error) { r.ErrorCode, r.ErrorMessage = refusal(err) },
 		})

@@ -4,12 +4,12 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/coord"
 	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/broker/internal/quota"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/leatstream/leat/broker/internal/storage"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -24,8 +24,10 @@ type API struct {
 	Groups   *coord.Groups
 	Txns     Transactions // nil: transactions are refused
 	Log      *slog.Logger
-	Auth     auth.Authorizer // nil: everybody may do everything
-	Audit    *auth.Audit     // nil: nobody wants to know
+	Auth     auth.Authorizer  // nil: everybody may do everything
+	Audit    *auth.Audit      // nil: nobody wants to know
+	Quotas   quota.Manager    // follows Meta's images
+	Clock    func() time.Time // nil: time.Now
 
 	// Advertised is where clients that came to a call's listener find this broker.
 	Advertised func(c *Call) (host string, port int32)
@@ -33,13 +35,11 @@ type API struct {
 	sessions  sessionCache
 	producers producerIDs
 	enlisting enlisting
-	now       atomic.Pointer[func() time.Time]
 }
 
-// clock is time.Now, or a test's.
 func (a *API) clock() time.Time {
-	if now := a.now.Load(); now != nil {
-		return (*now)()
+	if a.Clock != nil {
+		return a.Clock()
 	}
 	return time.Now()
 }
@@ -56,6 +56,7 @@ type Call struct {
 
 	parked bool
 	finish func(error)
+	wait   time.Duration // that a quota of changes asks for
 }
 
 // Park keeps the call open after its handler returned nil. The returned function finishes it, from any goroutine, once.
@@ -87,7 +88,8 @@ func parkWithConnection[T any](c *Call, fill func(*T)) func(*T, error) {
 type Reply struct {
 	Bytes   []byte
 	Inserts []Insert
-	Empty   bool // no response at all (acks=0)
+	Empty   bool          // no response at all (acks=0)
+	Mute    time.Duration // for how long no further request is read from the connection
 }
 
 // Insert is a range of a file that goes into a reply before Bytes[At].

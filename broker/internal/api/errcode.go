@@ -118,3 +118,10 @@ func setError(resp kmsg.Response, err error) {
 		f.Set(reflect.ValueOf(message(err)))
 	}
 }
+
+// setThrottle puts the throttle time into a response that has one.
+func setThrottle(resp kmsg.Response, ms int32) {
+	if f := reflect.ValueOf(resp).Elem().FieldByName("ThrottleMillis"); f.IsValid() {
+		f.SetInt(int64(ms))
+	}
+}

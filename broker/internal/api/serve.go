@@ -32,12 +32,14 @@ func (a *API) Serve(c *Call, frame []byte, reply func(Reply, error)) {
 	if s.flexible(c.Version) && c.Key != keyAPIVersions { // its response header stays as it was, so that old clients can read it
 		head = append(head, 0)
 	}
+	began := a.began()
 	s.serve(a, c, body, func(r Reply, err error) {
 		if err == nil && !r.Empty {
 			r.prepend(head)
 		}
 		reply(r, err)
 	})
+	a.charge(c, began)
 }
 
 // prepend puts head before the body. Hand-written codecs leave room for it; others pay one copy.

@@ -74,7 +74,11 @@ func handle[Q, S any, PQ interface {
 				if err != nil {
 					setError(resp, err)
 				}
-				reply(Reply{Bytes: resp.AppendTo(nil)}, nil)
+				wait := a.owed(c)
+				if wait > 0 {
+					setThrottle(resp, millis(wait))
+				}
+				reply(Reply{Bytes: resp.AppendTo(nil), Mute: wait}, nil)
 			}
 			if err := fn(a, c, req, resp); err != nil || !c.parked {
 				c.finish(err)

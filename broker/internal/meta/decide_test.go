@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -249,6 +250,15 @@ func TestModel(t *testing.T) {
 					return AlterBroker(m, c, rapid.SampledFrom([]string{"", "0"}).Draw(t, "broker"), []Alter{{"log.retention.ms", Op(rapid.IntRange(0, 1).Draw(t, "op")), &v}})
 				})
 			},
+			"quota": func(t *rapid.T) {
+				e := QuotaEntity{User: quotaName(t, "user"), ClientID: quotaName(t, "client"), IP: quotaName(t, "ip")}
+				change := QuotaChange{
+					Name:   rapid.SampledFrom([]string{ProducerByteRate, RequestPercentage, ConnectionCreationRate}).Draw(t, "quota"),
+					Value:  float64(rapid.IntRange(0, 3).Draw(t, "limit")),
+					Remove: rapid.Bool().Draw(t, "remove"),
+				}
+				propose(func(m *Image) ([]Record, error) { return AlterQuotas(m, e, []QuotaChange{change}) })
+			},
 			"ids": func(*rapid.T) {
 				propose(func(m *Image) ([]Record, error) { _, r := AllocateProducerIDs(m); return r, nil })
 			},
@@ -275,6 +285,38 @@ func TestModel(t *testing.T) {
 	})
 }
 
+func quotaName(t *rapid.T, label string) QuotaName {
+	return rapid.SampledFrom([]QuotaName{{}, {Set: true, Default: true}, {Set: true, Name: "10.0.0.1"}}).Draw(t, label)
+}
+
+func TestAlterQuotasRefuses(t *testing.T) {
+	named := func(s string) QuotaName { return QuotaName{Set: true, Name: s} }
+	for _, tc := range []struct {
+		e    QuotaEntity
+		ch   QuotaChange
+		says string
+	}{
+		{QuotaEntity{}, QuotaChange{}, "empty"},
+		{QuotaEntity{User: named("u"), IP: named("10.0.0.1")}, QuotaChange{}, "combination"},
+		{QuotaEntity{IP: named("nowhere")}, QuotaChange{}, "not an IP"},
+		{QuotaEntity{User: named("u")}, QuotaChange{Name: ConnectionCreationRate, Value: 1}, "key"},
+		{QuotaEntity{IP: named("::1")}, QuotaChange{Name: ProducerByteRate, Value: 1}, "key"},
+		{QuotaEntity{User: named("u")}, QuotaChange{Name: "nonsense", Remove: true}, "key"},
+		{QuotaEntity{User: named("u")}, QuotaChange{Name: ProducerByteRate, Value: 0}, "greater"},
+		{QuotaEntity{User: named("u")}, QuotaChange{Name: RequestPercentage, Value: math.NaN()}, "greater"},
+		{QuotaEntity{User: named("u")}, QuotaChange{Name: ProducerByteRate, Value: 1.5}, "fraction"},
+		{QuotaEntity{IP: named("::1")}, QuotaChange{Name: ConnectionCreationRate, Value: 1 << 40}, "large"},
+	} {
+		if _, err := AlterQuotas(NewImage(), tc.e, []QuotaChange{tc.ch}); !errors.Is(err, ErrInvalidRequest) || !strings.Contains(err.Error(), tc.says) {
+			t.Errorf("%+v %+v: %v", tc.e, tc.ch, err)
+		}
+	}
+	twice := []QuotaChange{{Name: RequestPercentage, Value: 1}, {Name: RequestPercentage, Value: 2}}
+	if _, err := AlterQuotas(NewImage(), QuotaEntity{User: named("u")}, twice); !errors.Is(err, ErrInvalidRequest) {
+		t.Error(err)
+	}
+}
+
 func TestProposeThatFailsChangesNothing(t *testing.T) {
 	log := &memLog{}
 	s := NewStore(log)
@@ -296,6 +338,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(Encode(nil, TopicDeleted{id(1)}))
 	f.Add(Encode(nil, ACLCreated{auth.ACL{Kind: auth.Topic, Pattern: auth.Literal, Name: "t", Principal: "User:a", Host: "*", Operation: auth.Read, Permission: auth.Deny}}))
+	f.Add(Encode(nil, QuotaSet{QuotaEntity{User: QuotaName{Set: true, Name: "u"}, ClientID: QuotaName{Set: true, Default: true}}, ProducerByteRate, 1.5, false}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := Decode(b)
 		if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/leatstream/leat/broker/internal/auth"
+	"math"
 )
 
 // The kinds of records by their number in the log (docs/formats/metadata-log.md). Numbers are never reused.
@@ -21,6 +22,7 @@ const (
 	kindProducerIDsAllocated = 9
 	kindACLCreated           = 10
 	kindACLDeleted           = 11
+	kindQuotaSet             = 16
 )
 
 const recordVersion = 0
@@ -68,6 +70,14 @@ func Encode(dst []byte, r Record) []byte {
 		e.head(kindBrokerConfigured)
 		e.string(r.Broker)
 		e.config(r.Name, r.Value, r.Unset)
+	case QuotaSet:
+		e.head(kindQuotaSet)
+		for _, n := range []QuotaName{r.Entity.User, r.Entity.ClientID, r.Entity.IP} {
+			e.quotaName(n)
+		}
+		e.string(r.Name)
+		e.float(r.Value)
+		e.bool(r.Unset)
 	case ProducerIDsAllocated:
 		e.head(kindProducerIDsAllocated)
 		e.int(r.Next)
@@ -108,6 +118,11 @@ func Decode(b []byte) (Record, error) {
 		r = TopicDeleted{d.id()}
 	case kindBrokerConfigured:
 		r = BrokerConfigured{Broker: d.string(), Name: d.string(), Value: d.string(), Unset: d.bool()}
+	case kindQuotaSet:
+		r = QuotaSet{
+			Entity: QuotaEntity{User: d.quotaName(), ClientID: d.quotaName(), IP: d.quotaName()},
+			Name:   d.string(), Value: d.float(), Unset: d.bool(),
+		}
 	case kindProducerIDsAllocated:
 		r = ProducerIDsAllocated{d.int()}
 	case kindACLCreated:
@@ -142,6 +157,27 @@ func (e *encoder) ints(v []int32) {
 	e.b = binary.AppendUvarint(e.b, uint64(len(v)))
 	for _, n := range v {
 		e.int(int64(n))
+	}
+}
+
+func (e *encoder) float(v float64) { e.b = binary.BigEndian.AppendUint64(e.b, math.Float64bits(v)) }
+
+// How a part of a quota's entity is told: it does not take part, is for everybody, or has a name, which follows.
+const (
+	quotaNone    = 0
+	quotaDefault = 1
+	quotaNamed   = 2
+)
+
+func (e *encoder) quotaName(n QuotaName) {
+	switch {
+	case !n.Set:
+		e.int(quotaNone)
+	case n.Default:
+		e.int(quotaDefault)
+	default:
+		e.int(quotaNamed)
+		e.string(n.Name)
 	}
 }
 
@@ -224,6 +260,30 @@ func (d *decoder) acl() (a auth.ACL) {
 	}
 	a.Name, a.Principal, a.Host = d.string(), d.string(), d.string()
 	return a
+}
+
+func (d *decoder) float() float64 {
+	b := d.take(8)
+	if len(b) < 8 {
+		return 0
+	}
+	v := math.Float64frombits(binary.BigEndian.Uint64(b))
+	d.bad = d.bad || math.IsNaN(v)
+	return v
+}
+
+func (d *decoder) quotaName() QuotaName {
+	switch d.int() {
+	case quotaNone:
+		return QuotaName{}
+	case quotaDefault:
+		return QuotaName{Set: true, Default: true}
+	case quotaNamed:
+		return QuotaName{Set: true, Name: d.string()}
+	default:
+		d.bad = true
+		return QuotaName{}
+	}
 }
 
 func (d *decoder) ints() []int32 {

@@ -24,6 +24,7 @@ type Image struct {
 	configs    map[string]map[string]string // broker id in decimal, "" for all → what was altered
 	producerID int64                        // the next id to hand out
 	acls       *aclSet
+	quotas     map[QuotaEntity]Quotas
 }
 
 // Broker is a member of the cluster and where the other brokers reach it.
@@ -60,6 +61,7 @@ func NewImage() *Image {
 		collisions: map[string]string{},
 		configs:    map[string]map[string]string{},
 		acls:       &aclSet{all: map[auth.ACL]struct{}{}},
+		quotas:     map[QuotaEntity]Quotas{},
 	}
 }
 

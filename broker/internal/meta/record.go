@@ -52,6 +52,14 @@ type BrokerConfigured struct {
 	Unset  bool
 }
 
+// QuotaSet sets one quota of an entity, or takes it back.
+type QuotaSet struct {
+	Entity QuotaEntity
+	Name   string
+	Value  float64
+	Unset  bool
+}
+
 // ProducerIDsAllocated says that ids below Next may be in use.
 type ProducerIDsAllocated struct{ Next int64 }
 
@@ -166,6 +174,22 @@ func (r BrokerConfigured) apply(d *draft) {
 	}
 }
 
+func (r QuotaSet) apply(d *draft) {
+	limits := maps.Clone(d.quotas[r.Entity])
+	if limits == nil {
+		limits = Quotas{}
+	}
+	if r.Unset {
+		delete(limits, r.Name)
+	} else {
+		limits[r.Name] = r.Value
+	}
+	d.quotas = maps.Clone(d.quotas)
+	if d.quotas[r.Entity] = limits; len(limits) == 0 {
+		delete(d.quotas, r.Entity)
+	}
+}
+
 func (r ProducerIDsAllocated) apply(d *draft) { d.producerID = max(d.producerID, r.Next) }
 
 func (r ACLCreated) apply(d *draft) {
@@ -206,6 +230,11 @@ func (m *Image) Records() []Record {
 	}
 	for _, a := range slices.SortedFunc(m.ACLs(), auth.ACL.Compare) {
 		out = append(out, ACLCreated{a})
+	}
+	for _, q := range m.Quotas() {
+		for _, name := range slices.Sorted(maps.Keys(q.Limits)) {
+			out = append(out, QuotaSet{Entity: q.Entity, Name: name, Value: q.Limits[name]})
+		}
 	}
 	return append(out, ProducerIDsAllocated{m.producerID})
 }

@@ -25,6 +25,7 @@ type out struct {
 	serving bool       // the connection's goroutine will look for itself
 	writing bool
 	failed  bool
+	muted   time.Time  // until then nothing is read
 	empty   *sync.Cond // of queue; made by who waits for it
 	sent    chan struct{}
 
@@ -44,6 +45,9 @@ func (c *conn) ready(p *pending, r api.Reply, err error) {
 	c.mu.Lock()
 	p.reply, p.err, p.ready = r, err, true
 	c.unsent += len(r.Bytes)
+	if r.Mute > 0 {
+		c.muted = latest(c.muted, time.Now().Add(r.Mute))
+	}
 	alone := !c.serving && !c.writing && c.queue[0] == p
 	c.mu.Unlock()
 	if alone {
@@ -127,14 +131,20 @@ func (c *conn) answered() {
 }
 
 // room waits until a request may be read: what it would hold while its client does not read or lets others wait is bounded.
-// A fetch is not answered before all before it are sent: it would only hold its answer.
+// A fetch is not answered before all before it are sent: it would only hold its answer. Who is beyond a quota waits too.
 func (c *conn) room(key int16) error {
 	for flushed := false; ; {
 		c.mu.Lock()
-		n, unsent := len(c.queue), c.unsent
+		n, unsent, muted := len(c.queue), c.unsent, c.muted
 		c.mu.Unlock()
 		if n < pipeline && unsent < unsentMax && (key != keyFetch || n == 0) {
-			return nil
+			if muted.IsZero() || !time.Now().Before(muted) {
+				return nil
+			}
+			if err := c.pause(muted); err != nil {
+				return err
+			}
+			continue
 		}
 		if !flushed {
 			flushed = true
@@ -276,4 +286,22 @@ func (c *conn) sendRange(chunk storage.Chunk) error {
 		chunk.Len -= piece.Len
 	}
 	return nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// pause sends what is ready and waits.
+func (c *conn) pause(until time.Time) error {
+	c.yield()
+	select {
+	case <-time.After(time.Until(until)):
+		return nil
+	case <-c.ctx.Done():
+		return io.EOF
+	}
 }

@@ -79,6 +79,11 @@ func (s *Server) Serve(l net.Listener) error {
 // ServeConn serves one connection in the background. listener says through which door it came, and who is on the other side.
 func (s *Server) ServeConn(nc net.Conn, listener string, who auth.Principal) {
 	c := newConn(s, nc, listener, who)
+	if wait, ok := s.api.Quotas.Connect(c.host, time.Now()); !ok && listener != "" {
+		c.cancel(errClosing)
+		time.AfterFunc(wait, c.close) // a client that is closed at once comes back at once
+		return
+	}
 	s.mu.Lock()
 	stopping, full := s.stopping, len(s.conns) >= s.cfg.Connections
 	if !stopping && !full {

@@ -59,6 +59,7 @@ func New(tb testing.TB, fs vfs.FS, path string, properties map[string]string) *R
 		Meta: r.Meta, Config: config, Replicas: r.Replicas, Groups: groups, Log: log,
 		Advertised: func(*api.Call) (string, int32) { return "leat", 9092 },
 	}
+	r.Meta.Subscribe(func(_, image *meta.Image) { r.API.Quotas.Follow(image) })
 	tb.Cleanup(func() {
 		groups.Close()
 		for _, err := range []error{r.Replicas.Close(), q.Close(), dir.Close()} {
