@@ -35,6 +35,7 @@ type node struct {
 	meta     *meta.Store
 	replicas *replica.Manager
 	groups   *coord.Groups
+	txns     *coord.Txns
 	api      *api.API
 	server   *wire.Server
 	doors    []*door
@@ -65,10 +66,13 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 	if err := n.loadMetadata(); err != nil {
 		return n, err
 	}
-	n.groups = coord.New(coord.Config{
+	coordinator := coord.Config{
 		Meta: n.meta, Broker: p.config, Replicas: n.replicas, Create: n.createInternalTopic("offsets.topic."), Log: p.logger, Clock: time.Now,
-	})
-	n.api = &api.API{Groups: n.groups, NodeID: p.node, Meta: n.meta, Config: p.config, Replicas: n.replicas, Log: p.logger, Advertised: n.advertised}
+	}
+	n.groups = coord.New(coordinator)
+	coordinator.Create = n.createInternalTopic("transaction.state.log.")
+	n.txns = coord.NewTxns(coordinator, n.groups)
+	n.api = &api.API{Groups: n.groups, Txns: n.txns, NodeID: p.node, Meta: n.meta, Config: p.config, Replicas: n.replicas, Log: p.logger, Advertised: n.advertised}
 	if p.authorizer != nil {
 		n.followACLs()
 		n.api.Auth, n.api.Audit = p.authorizer, auth.NewAudit(p.logger, time.Now)
@@ -88,6 +92,7 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 	if err := n.register(ctx); err != nil {
 		return n, err
 	}
+	n.txns.Start()
 	n.keeper = maintain(n.replicas, n.meta, p.config, p.logger)
 	return n, nil
 }
@@ -213,6 +218,9 @@ func (n *node) release() error {
 		if err := d.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if n.txns != nil {
+		n.txns.Close()
 	}
 	if n.groups != nil {
 		n.groups.Close()

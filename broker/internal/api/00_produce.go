@@ -70,8 +70,6 @@ func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
 	switch {
 	case acks < -1 || acks > 1:
 		refuse = kerr.InvalidRequiredAcks
-	case transactional != "" && a.Txns == nil:
-		refuse = kerr.TransactionalIDAuthorizationFailed
 	case transactional != "":
 		refuse = a.allow(c, auth.Write, auth.TransactionalID, transactional)
 	}

@@ -8,6 +8,7 @@ import (
 
 var _ = handle(0, 6, (*API).findCoordinator)
 
+// Kinds of coordinators.
 const (
 	coordinatesGroups       = 0
 	coordinatesTransactions = 1
@@ -36,18 +37,20 @@ func (a *API) findCoordinator(c *Call, req *kmsg.FindCoordinatorRequest, resp *k
 	return nil
 }
 
-// coordinator is this broker, for groups. Transactions and share groups are not served.
+// coordinator is this broker, for groups and transactions. Share groups are not served.
 func (a *API) coordinator(c *Call, kind int8, key string) error {
 	if err := a.allowCoordinator(c, kind, key); err != nil {
 		return err
 	}
 	switch {
-	case kind != coordinatesGroups:
-		return kerr.InvalidRequest
-	case key == "":
+	case kind == coordinatesGroups && key == "":
 		return kerr.InvalidGroupID
+	case kind == coordinatesGroups:
+		return a.Groups.Ready(c.Context)
+	case kind != coordinatesTransactions || key == "":
+		return kerr.InvalidRequest
 	}
-	return a.Groups.Ready(c.Context)
+	return a.Txns.Ready(c.Context)
 }
 
 func (a *API) allowCoordinator(c *Call, kind int8, key string) error {

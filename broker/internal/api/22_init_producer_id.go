@@ -1,34 +1,41 @@
 package api
 
 import (
-	"sync"
+	"time"
 
 	"github.com/leatstream/leat/broker/internal/auth"
-	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/broker/internal/txn"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 var _ = handle(0, 5, (*API).initProducerID)
 
-// producerIDs hands out ids of a block that this node reserved.
-type producerIDs struct {
-	mu         sync.Mutex
-	next, left int64
-}
-
 func (a *API) initProducerID(c *Call, req *kmsg.InitProducerIDRequest, resp *kmsg.InitProducerIDResponse) error {
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
-	if req.TransactionalID != nil {
-		if err := a.allow(c, auth.Write, auth.TransactionalID, *req.TransactionalID); err != nil {
-			return err
-		}
-		return kerr.TransactionalIDAuthorizationFailed // transactions are not served; this is an answer that ends the client's attempts
+	if req.TransactionalID == nil {
+		return a.initIdempotent(c, resp)
 	}
+	if err := a.allow(c, auth.Write, auth.TransactionalID, *req.TransactionalID); err != nil {
+		return err
+	}
+	expected := txn.Producer{ID: req.ProducerID, Epoch: req.ProducerEpoch}
+	if (expected.ID < 0) != (expected.Epoch < 0) {
+		return kerr.InvalidRequest
+	}
+	done := c.Park()
+	a.Txns.Init(c.Context, *req.TransactionalID, time.Duration(req.TransactionTimeoutMillis)*time.Millisecond, expected, func(p txn.Producer, err error) {
+		resp.ProducerID, resp.ProducerEpoch = p.ID, p.Epoch
+		done(fenced(err, c.Version, 4))
+	})
+	return nil
+}
+
+func (a *API) initIdempotent(c *Call, resp *kmsg.InitProducerIDResponse) error {
 	if err := a.allowIdempotence(c); err != nil {
 		return err
 	}
-	id, err := a.newProducerID(c)
+	id, err := a.Txns.ProducerID(c.Context)
 	if err != nil {
 		return err
 	}
@@ -43,23 +50,4 @@ func (a *API) allowIdempotence(c *Call) error {
 		return nil
 	}
 	return a.allowCluster(c, auth.IdempotentWrite)
-}
-
-func (a *API) newProducerID(c *Call) (int64, error) {
-	p := &a.producers
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.left == 0 {
-		var first int64
-		if _, err := a.Meta.Propose(c.Context, func(im *meta.Image) (records []meta.Record, err error) {
-			first, records = meta.AllocateProducerIDs(im)
-			return records, nil
-		}); err != nil {
-			return -1, err
-		}
-		p.next, p.left = first, meta.ProducerIDBlock
-	}
-	p.next++
-	p.left--
-	return p.next - 1, nil
 }

@@ -22,7 +22,7 @@ type API struct {
 	Config   *meta.BrokerConfig
 	Replicas *replica.Manager
 	Groups   *coord.Groups
-	Txns     Transactions // nil: transactions are refused
+	Txns     *coord.Txns
 	Log      *slog.Logger
 	Auth     auth.Authorizer  // nil: everybody may do everything
 	Audit    *auth.Audit      // nil: nobody wants to know
@@ -33,7 +33,6 @@ type API struct {
 	Advertised func(c *Call) (host string, port int32)
 
 	sessions  sessionCache
-	producers producerIDs
 	enlisting enlisting
 }
 

@@ -2,7 +2,6 @@ package api
 
 import (
 	"bytes"
-	"context"
 	"sync"
 
 	"github.com/leatstream/leat/broker/internal/replica"
@@ -13,12 +12,8 @@ import (
 // (KIP-890). Clients of older versions have added it before.
 const produceImplicit = 12
 
-// Transactions is what producing needs of the transaction coordinator.
-type Transactions interface {
-	// Enlist makes a partition part of the producer's transaction if implicit, else checks that it is. done is called once,
-	// perhaps before Enlist returns, with nil or the error that the client is told.
-	Enlist(ctx context.Context, transactionalID string, producerID int64, epoch int16, topic string, partition int32, implicit bool, done func(error))
-}
+// produceAbortable is the version of Produce from which on clients know TRANSACTION_ABORTABLE.
+const produceAbortable = 11
 
 // enlisting is the batches that wait until the coordinator has said whether their partition is part of the transaction:
 // those of one producer for one partition keep their order.
@@ -30,6 +25,7 @@ type enlisting struct {
 type enlistKey struct {
 	partition *replica.Partition
 	producer  int64
+	epoch     int16
 }
 
 // appendTransactional appends a batch whose producer is in a transaction. The first of them for a partition asks the
@@ -40,7 +36,7 @@ func (a *API) appendTransactional(c *Call, id string, t *producedTopic, index in
 		part.Append(raw, acks, replica.NotAsked, a.clock(), done)
 		return
 	}
-	key := enlistKey{part, h.ProducerID}
+	key := enlistKey{part, h.ProducerID, h.ProducerEpoch}
 	e := &a.enlisting
 	e.mu.Lock()
 	queue, asked := e.waiting[key]
@@ -74,7 +70,7 @@ func (a *API) appendTransactional(c *Call, id string, t *producedTopic, index in
 		name = topic.Name
 	}
 	a.Txns.Enlist(c.Context, id, h.ProducerID, h.ProducerEpoch, name, index, c.Version >= produceImplicit, func(err error) {
-		e.answer(key, since, err)
+		e.answer(key, since, abortable(err, c.Version, produceAbortable))
 	})
 }
 

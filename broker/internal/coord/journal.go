@@ -69,8 +69,8 @@ func (j *journal) append(records []record, stamp func(b []byte), done func(base 
 	}, err
 }
 
-// replay calls each with every record, in the order of the log.
-func (j *journal) replay(each func(h *batch.Header, r *batch.Record)) error {
+// replay calls each with every record, and marker, if there is one, with every end of a transaction, in the order of the log.
+func (j *journal) replay(each func(h *batch.Header, r *batch.Record), marker func(m batch.Marker)) error {
 	end, err := j.HighWatermark()
 	if err != nil {
 		return err
@@ -100,7 +100,11 @@ func (j *journal) replay(each func(h *batch.Header, r *batch.Record)) error {
 			if h.Size() > len(raw) {
 				break
 			}
-			if err := batch.Walk(raw, batch.Limits{}, &scratch, func(r *batch.Record) error {
+			if h.Control() {
+				if m, err := batch.ReadMarker(raw[:h.Size()]); err == nil && marker != nil {
+					marker(m)
+				}
+			} else if err := batch.Walk(raw, batch.Limits{}, &scratch, func(r *batch.Record) error {
 				each(&h, r)
 				return nil
 			}); err != nil {

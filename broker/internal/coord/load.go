@@ -21,7 +21,7 @@ func (s *shard) load() error {
 		if err := s.replay(metadata, r); err != nil { // one record is not worth all groups of the partition
 			s.groupsOf.cfg.Log.Error("a record of the offsets topic cannot be read and is passed over", "offset", h.BaseOffset+int64(r.OffsetDelta), "error", err)
 		}
-	}); err != nil {
+	}, nil); err != nil {
 		return err
 	}
 	now := s.groupsOf.cfg.Clock()

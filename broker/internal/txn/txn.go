@@ -102,7 +102,7 @@ func (t *Txn) to(s State, now time.Time) *Txn {
 // owned proves that a request comes from the producer of the transactional id.
 func (t *Txn) owned(p Producer) error {
 	switch {
-	case p.ID != t.Producer.ID:
+	case p.ID < 0 || p.ID != t.Producer.ID:
 		return kerr.InvalidProducerIDMapping
 	case p.Epoch != t.Producer.Epoch:
 		return kerr.ProducerFenced

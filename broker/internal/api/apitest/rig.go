@@ -51,16 +51,19 @@ func New(tb testing.TB, fs vfs.FS, path string, properties map[string]string) *R
 		tb.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	groups := coord.New(coord.Config{
+	coordinator := coord.Config{
 		Meta: r.Meta, Broker: config, Replicas: r.Replicas, Log: log, Clock: time.Now,
 		Create: func(ctx context.Context, name string) error { return r.create(ctx, name, meta.NewTopicID(), 3) },
-	})
+	}
+	groups := coord.New(coordinator)
+	txns := coord.NewTxns(coordinator, groups)
 	r.API = &api.API{
-		Meta: r.Meta, Config: config, Replicas: r.Replicas, Groups: groups, Log: log,
+		Meta: r.Meta, Config: config, Replicas: r.Replicas, Groups: groups, Txns: txns, Log: log,
 		Advertised: func(*api.Call) (string, int32) { return "leat", 9092 },
 	}
 	r.Meta.Subscribe(func(_, image *meta.Image) { r.API.Quotas.Follow(image) })
 	tb.Cleanup(func() {
+		txns.Close()
 		groups.Close()
 		for _, err := range []error{r.Replicas.Close(), q.Close(), dir.Close()} {
 			if err != nil {
@@ -91,7 +94,7 @@ func (r *Rig) create(ctx context.Context, name string, id [16]byte, partitions i
 			return nil, nil
 		}
 		return meta.CreateTopic(m, r.Config, meta.NewTopic{
-			Name: name, ID: id, Internal: name == coord.OffsetsTopic, Partitions: partitions, Replication: 1,
+			Name: name, ID: id, Internal: name == coord.OffsetsTopic || name == coord.TransactionsTopic, Partitions: partitions, Replication: 1,
 		})
 	})
 	return err
