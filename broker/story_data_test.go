@@ -19,22 +19,11 @@ func (s *story) versions(d *datadriven.TestData) string {
 	return b.String()
 }
 
-func (s *story) producerID(d *datadriven.TestData) string {
-	req := kmsg.NewPtrInitProducerIDRequest()
-	if id := argString(d, "transactional-id", ""); id != "" {
-		req.TransactionalID = &id
-	}
-	resp := s.send(d, req).(*kmsg.InitProducerIDResponse)
-	if resp.ErrorCode != 0 {
-		return verdict(resp.ErrorCode, nil)
-	}
-	return fmt.Sprintf("id %d, epoch %d", resp.ProducerID, resp.ProducerEpoch)
-}
-
 // storyTime is when every record of a story was made, ms since 1970.
 const storyTime = 1_700_000_000_000
 
-// produce TOPIC [partition=N] [acks=N] [codec=NAME] takes a record a line, KEY=VALUE or VALUE.
+// produce TOPIC [partition=N] [acks=N] [codec=NAME] [producer=ID/EPOCH sequence=N [id=TXN]] takes a record a line,
+// KEY=VALUE or VALUE.
 func (s *story) produce(d *datadriven.TestData) string {
 	codec, err := batch.ParseCodec(argString(d, "codec", "none"))
 	if err != nil {
@@ -54,6 +43,14 @@ func (s *story) produce(d *datadriven.TestData) string {
 		return err.Error()
 	}
 	req := kmsg.NewPtrProduceRequest()
+	if pid, epoch := producer(d); pid >= 0 {
+		batch.SetProducer(b, pid, epoch, int32(argInt(d, "sequence", 0)))
+		if id := argString(d, "id", ""); id != "" {
+			req.TransactionID = &id
+			batch.SetTransactional(b)
+		}
+		batch.Seal(b)
+	}
 	req.Acks = int16(argInt(d, "acks", -1))
 	req.TimeoutMillis = 5000
 	topic := bare(d)[0]
@@ -66,10 +63,13 @@ func (s *story) produce(d *datadriven.TestData) string {
 	return fmt.Sprintf("at %d", p.BaseOffset)
 }
 
-// fetch TOPIC [partition=N] [offset=N] shows the records of one answer.
+// fetch TOPIC [partition=N] [offset=N] [committed] shows the records of one answer.
 func (s *story) fetch(d *datadriven.TestData) string {
 	req := kmsg.NewPtrFetchRequest()
 	req.MaxBytes, req.MaxWaitMillis, req.SessionEpoch = 1<<20, 100, -1
+	if d.HasArg("committed") {
+		req.IsolationLevel = 1
+	}
 	topic := bare(d)[0]
 	rp := kmsg.NewFetchRequestTopicPartition()
 	rp.Partition, rp.FetchOffset, rp.PartitionMaxBytes = int32(argInt(d, "partition", 0)), int64(argInt(d, "offset", 0)), 1<<20
@@ -88,6 +88,11 @@ func (s *story) fetch(d *datadriven.TestData) string {
 		if err != nil {
 			return err.Error()
 		}
+		if m, err := batch.ReadMarker(rest[:h.Size()]); err == nil {
+			fmt.Fprintf(&b, "%d: end of %d/%d, commit %t\n", h.BaseOffset, m.ProducerID, m.ProducerEpoch, m.Commit)
+			rest = rest[h.Size():]
+			continue
+		}
 		var scratch batch.Scratch
 		if err := batch.Walk(rest[:h.Size()], batch.Limits{}, &scratch, func(r *batch.Record) error {
 			fmt.Fprintf(&b, "%d: ", h.BaseOffset+int64(r.OffsetDelta))
@@ -101,7 +106,14 @@ func (s *story) fetch(d *datadriven.TestData) string {
 		}
 		rest = rest[h.Size():]
 	}
-	fmt.Fprintf(&b, "high watermark %d, start %d\n", p.HighWatermark, p.LogStartOffset)
+	for _, x := range p.AbortedTransactions {
+		fmt.Fprintf(&b, "aborted: %d from %d\n", x.ProducerID, x.FirstOffset)
+	}
+	fmt.Fprintf(&b, "high watermark %d, start %d", p.HighWatermark, p.LogStartOffset)
+	if d.HasArg("committed") {
+		fmt.Fprintf(&b, ", stable %d", p.LastStableOffset)
+	}
+	b.WriteString("\n")
 	return b.String()
 }
 

@@ -11,9 +11,9 @@ var _ = handle(1, 2, (*API).writeTxnMarkers)
 
 // writeTxnMarkers ends transactions in partitions at the word of a coordinator, or of a tool that aborts a hanging one.
 func (a *API) writeTxnMarkers(c *Call, req *kmsg.WriteTxnMarkersRequest, resp *kmsg.WriteTxnMarkersResponse) error {
-	refuse := a.allowCluster(c, auth.Alter)
-	if refuse != nil {
-		refuse = a.allowCluster(c, auth.ClusterAction)
+	refused := int16(0)
+	if !a.mayCluster(c, auth.Alter) {
+		refused = code(a.allowCluster(c, auth.ClusterAction))
 	}
 	partitions := 0
 	for _, m := range req.Markers {
@@ -23,14 +23,14 @@ func (a *API) writeTxnMarkers(c *Call, req *kmsg.WriteTxnMarkersRequest, resp *k
 			rt := kmsg.NewWriteTxnMarkersResponseMarkerTopic()
 			rt.Topic = t.Topic
 			for _, p := range t.Partitions {
-				rt.Partitions = append(rt.Partitions, kmsg.WriteTxnMarkersResponseMarkerTopicPartition{Partition: p, ErrorCode: code(refuse)})
+				rt.Partitions = append(rt.Partitions, kmsg.WriteTxnMarkersResponseMarkerTopicPartition{Partition: p, ErrorCode: refused})
 			}
 			partitions += len(t.Partitions)
 			rm.Topics = append(rm.Topics, rt)
 		}
 		resp.Markers = append(resp.Markers, rm)
 	}
-	if refuse != nil {
+	if refused != 0 {
 		return nil
 	}
 	all := gather(partitions, c.Park())

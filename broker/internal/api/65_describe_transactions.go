@@ -36,7 +36,7 @@ func (a *API) describeTransaction(c *Call, rt *kmsg.DescribeTransactionsResponse
 	var seen bool
 	for _, p := range t.Partitions {
 		if p.Topic != topic {
-			topic, seen = p.Topic, a.allow(c, auth.Describe, auth.Topic, p.Topic) == nil
+			topic, seen = p.Topic, a.may(c, auth.Describe, auth.Topic, p.Topic)
 			if seen {
 				rt.Topics = append(rt.Topics, kmsg.DescribeTransactionsResponseTransactionStateTopic{Topic: topic})
 			}

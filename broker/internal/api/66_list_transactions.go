@@ -41,7 +41,7 @@ func (a *API) listTransactions(c *Call, req *kmsg.ListTransactionsRequest, resp 
 			len(req.ProducerIDFilters) > 0 && !slices.Contains(req.ProducerIDFilters, t.Producer.ID),
 			req.DurationFilterMillis >= 0 && running(t, now) <= req.DurationFilterMillis,
 			pattern != nil && !pattern.MatchString(t.ID),
-			a.allow(c, auth.Describe, auth.TransactionalID, t.ID) != nil:
+			!a.may(c, auth.Describe, auth.TransactionalID, t.ID):
 			continue
 		}
 		rt := kmsg.NewListTransactionsResponseTransactionState()

@@ -1,17 +1,21 @@
-// Package coord runs consumer groups over the partitions of __consumer_offsets.
+// Package coord runs consumer groups over the partitions of __consumer_offsets, and transactions over those of
+// __transaction_state.
 //
-// Owns: which partition a group belongs to, loading it, the committed offsets, the records of groups and offsets in
-// Kafka's own formats, timers, and answering when what must be durable is.
+// Owns: which partition a group or a transactional id belongs to, loading it, the committed offsets, the records of all
+// three in Kafka's own formats, the markers that end transactions, producer ids, timers, and answering when what must be
+// durable is.
 //
-// Promises: a commit or a new assignment is answered after it is durable; after a crash every group is as it was last
-// answered; the topic is made at the first use.
+// Promises: a commit, a new assignment or a transaction's next state is answered after it is durable; a decided
+// transaction gets all its markers, over restarts too; after a crash everything is as it was last answered; the topics are
+// made at the first use.
 //
-// Must not know: sockets, request messages. It turns group's effects into records and answers.
+// Must not know: sockets, request messages. It turns group's effects and txn's states into records and answers.
 //
-// Called by: api. Goroutines and locks: one mutex a partition of the topic, held while its log is read the first time
-// and never while answering; one timer a group, armed for its next deadline.
+// Called by: api. Goroutines and locks: one mutex a partition of the topics, held while its log is read the first time
+// and never while answering; one timer a group, armed for its next deadline, and one a partition of transactions; at the
+// start one goroutine that reads all transactions, because those that are open have to end in time.
 //
 // Tested by: restarts and power loss here, real clients through the broker.
 //
-// Format: kmsg's OffsetCommitKey/Value and GroupMetadataKey/Value, which are Kafka's.
+// Format: kmsg's OffsetCommitKey/Value, GroupMetadataKey/Value and TxnMetadataKey/Value, which are Kafka's.
 package coord

@@ -130,6 +130,24 @@ func (s *txnShard) move(x *tracked, next *txn.Txn, done func(error)) {
 	settle()
 }
 
+// finish takes a transaction to its outcome, and gives the lock back. done is called when all markers were tried, or with
+// the reason why nothing is decided.
+func (s *txnShard) finish(x *tracked, next *txn.Txn, done func(error)) {
+	x.ending = append(x.ending, done)
+	s.move(x, next, func(err error) {
+		if err == nil {
+			return
+		}
+		s.mu.Lock()
+		ending := x.ending
+		x.ending = nil
+		s.mu.Unlock()
+		for _, done := range ending {
+			done(err)
+		}
+	})
+}
+
 // written goes on when a state is durable, or could not be made so.
 func (s *txnShard) written(x *tracked, next *txn.Txn, err error) {
 	s.mu.Lock()
@@ -182,8 +200,8 @@ func (s *txnShard) advance(x *tracked) {
 	ending := x.ending
 	x.ending = nil
 	s.move(x, x.Complete(s.txnsOf.cfg.Clock()), func(error) {})
-	for _, answer := range ending {
-		answer(nil)
+	for _, done := range ending {
+		done(nil)
 	}
 }
 
@@ -244,8 +262,8 @@ func (s *txnShard) marked(x *tracked, failed bool) {
 	x.ending = nil
 	s.again(x)
 	s.mu.Unlock()
-	for _, answer := range ending { // the outcome stays, and consumers will see it
-		answer(nil)
+	for _, done := range ending { // the outcome stays, and consumers will see it
+		done(nil)
 	}
 }
 

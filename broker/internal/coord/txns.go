@@ -89,13 +89,18 @@ func (t *Txns) Init(ctx context.Context, id string, timeout time.Duration, expec
 		done(txn.NoProducer, err)
 		return
 	}
-	s.move(x, next, func(failed error) {
-		if err = errors.Join(failed, err); err != nil {
-			done(txn.NoProducer, err)
+	answer := func(failed error) {
+		if failed = errors.Join(failed, err); failed != nil {
+			done(txn.NoProducer, failed)
 			return
 		}
 		done(next.Producer, nil)
-	})
+	}
+	if next.Preparing() { // who fences a transaction comes again when it has ended
+		s.finish(x, next, answer)
+		return
+	}
+	s.move(x, next, answer)
 }
 
 // decide asks what an event leads to, with a new producer id if it needs one. The shard is locked afterwards, if there is
@@ -209,19 +214,7 @@ func (t *Txns) End(ctx context.Context, id string, p txn.Producer, commit, v2 bo
 		return
 	}
 	after = next.Next()
-	x.ending = append(x.ending, answer)
-	s.move(x, next, func(err error) {
-		if err == nil {
-			return // who ends it hears when the markers are written
-		}
-		s.mu.Lock()
-		ending := x.ending
-		x.ending = nil
-		s.mu.Unlock()
-		for _, answer := range ending {
-			answer(err)
-		}
-	})
+	s.finish(x, next, answer)
 }
 
 // Describe tells what is known of a transactional id.
