@@ -73,7 +73,7 @@ func newRoot(std stdio) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w\n  hint: `%s --help` lists the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(devCommand(std), serveCommand(std), runCommand(std), testCommand(std), pluginCommand(std), produceCommand(std), consumeCommand(std), topicCommand(std), groupCommand(std), configCommand(std),
+	root.AddCommand(devCommand(std), serveCommand(std), runCommand(std), testCommand(std), pluginCommand(std), produceCommand(std), consumeCommand(std), topicCommand(std), groupCommand(std), configCommand(std), benchCommand(std),
 		lintCommand(std), versionCommand(std))
 	return root
 }

@@ -1,0 +1,176 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/leatstream/leat/broker/brokertest"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+func load(kind, addr string) *Load {
+	return &Load{
+		Kind: kind, Address: addr, Client: []kgo.Opt{kgo.SeedBrokers(addr)}, Partitions: 3, Replicas: -1, Size: 100, Payload: "json", Records: 3000,
+		Limit: time.Minute, Batch: 4096, Acks: -1, Idempotent: true, Codec: "lz4", Producers: 2, Consumers: 2, InFlight: 3, Passes: 2, Check: true,
+	}
+}
+
+func topics(t *testing.T, addr string) []string {
+	t.Helper()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	listed, err := kadm.NewClient(cl).ListTopics(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return listed.Names()
+}
+
+func TestEveryKindOfLoadIsWholeAndLeavesNothing(t *testing.T) {
+	addr := brokertest.Start(t, 1).Addr()
+	for kind, want := range map[string][]string{
+		"produce": {"produce records", "produce data", "produce ack p99"},
+		"consume": {"consume records", "consume first record"},
+		"e2e":     {"e2e p50", "e2e p99.9", "e2e max", "e2e ack p50"},
+		"raw":     {"raw produce data", "raw produce request p50", "raw fetch data"},
+	} {
+		t.Run(kind, func(t *testing.T) {
+			l := load(kind, addr)
+			if kind == "e2e" {
+				l.Rate, l.Limit, l.Warm = 1000, 500*time.Millisecond, 200*time.Millisecond
+			}
+			r, err := Run(t.Context(), l)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !r.OK() || r.Records == 0 {
+				t.Errorf("%+v", r)
+			}
+			for _, name := range want {
+				if !slices.ContainsFunc(r.Measures, func(m Measure) bool { return m.Name == name && m.Value > 0 }) {
+					t.Errorf("no %s in %v", name, r.Measures)
+				}
+			}
+		})
+	}
+	if left := topics(t, addr); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestAnInterruptedRunRemovesItsTopic(t *testing.T) {
+	addr := brokertest.Start(t, 1).Addr()
+	ctx, stop := context.WithCancel(t.Context())
+	l := load("e2e", addr)
+	l.Rate, l.Limit = 1000, time.Hour
+	l.Progress = func(stage string, _ float64, records int64) {
+		if stage == "e2e" && records > 0 {
+			stop()
+		}
+	}
+	if _, err := Run(ctx, l); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if left := topics(t, addr); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestMoreConnectionsThanPartitionsAndNoAcks(t *testing.T) {
+	addr := brokertest.Start(t, 1).Addr()
+	l := load("raw", addr)
+	l.Producers, l.Consumers, l.Partitions = 5, 5, 2
+	if r, err := Run(t.Context(), l); err != nil || !r.OK() {
+		t.Errorf("%+v %v", r, err)
+	}
+	l.Acks, l.Passes = 0, 0
+	if r, err := Run(t.Context(), l); err != nil || !r.OK() {
+		t.Errorf("%+v %v", r, err)
+	}
+}
+
+// TestTheCheckFindsWhatIsWrong makes each mistake that a broker could make.
+func TestTheCheckFindsWhatIsWrong(t *testing.T) {
+	var sent []*kgo.Record
+	for i := range 100 {
+		value := make([]byte, 50)
+		stamp{1, uint64(i), 0}.put(value)
+		sent = append(sent, &kgo.Record{Value: value})
+	}
+	judge := func(got []*kgo.Record) string {
+		var written, read tally
+		var disorder atomic.Int64
+		check := newChecker(&disorder)
+		for _, r := range sent {
+			written.add(r.Value, true)
+		}
+		for _, r := range got {
+			read.add(r.Value, true)
+			check.see(r)
+		}
+		return strings.Join(compare(&written, &read, disorder.Load()), "; ")
+	}
+	if wrong := judge(sent); wrong != "" {
+		t.Errorf("what is right: %s", wrong)
+	}
+	other := make([]byte, 50)
+	stamp{1, 42, 1}.put(other)
+	swapped := slices.Clone(sent)
+	swapped[10], swapped[11] = swapped[11], swapped[10]
+	for want, got := range map[string][]*kgo.Record{
+		"100 records were acknowledged, 99 came back":                 slices.Delete(slices.Clone(sent), 42, 43),
+		"1 records came twice or out of order":                        slices.Insert(slices.Clone(sent), 43, sent[42]),
+		"the checksums of what was written and what came back differ": slices.Replace(slices.Clone(sent), 42, 43, &kgo.Record{Value: other}),
+		"1 records came twice or out of order ":                       swapped,
+	} {
+		if wrong := judge(got); !strings.Contains(wrong+" ", want) {
+			t.Errorf("%q, want %q", wrong, want)
+		}
+	}
+}
+
+func TestHistogramsKnowQuantilesWellEnough(t *testing.T) {
+	h := &hist{}
+	rng := rand.New(rand.NewPCG(1, 2))
+	var all []float64
+	for range 20_000 {
+		d := time.Duration(rng.ExpFloat64() * 5e6)
+		h.add(d)
+		all = append(all, float64(d)/1e6)
+	}
+	slices.Sort(all)
+	for _, q := range []float64{.5, .9, .99, .999, 1} {
+		want := all[int(q*float64(len(all)-1))]
+		if got := h.quantile(q); got < want*.99 || got > want*1.01 {
+			t.Errorf("p%g: %f, want %f", q*100, got, want)
+		}
+	}
+	h.add(-5)
+	h.add(1 << 62) // clocks do odd things
+}
+
+func TestMediansAndRatios(t *testing.T) {
+	run := func(v float64) *Result { return &Result{Measures: []Measure{{"x", "s", v, Less}}} }
+	rows := Medians([]*Result{run(9), run(1), run(2)}, []*Result{run(4), run(8)})
+	if rows[0].Value != 2 || rows[0].Compared != 6 || rows[0].Ratio != 2.0/6 {
+		t.Errorf("%+v", rows)
+	}
+}
+
+func TestProcessesThatAreNotThereAreRefused(t *testing.T) {
+	l := load("raw", "127.0.0.1:1")
+	l.PIDs = []int{1 << 30}
+	if _, err := Run(t.Context(), l); err == nil || !strings.Contains(err.Error(), "cannot see process") {
+		t.Errorf("%v", err)
+	}
+}
