@@ -94,6 +94,10 @@ func (c Config) resolve() (*plan, error) {
 	if p.dataDir == "" {
 		return nil, &ConfigError{"no data directory is named", "name one with --data DIR or the property log.dirs"}
 	}
+	p.config.Started("log.dirs", p.dataDir)
+	for _, name := range []string{"node.id", "broker.id"} {
+		p.config.Started(name, strconv.Itoa(int(p.node)))
+	}
 	if p.listeners, err = c.listeners(p.config); err != nil {
 		return nil, err
 	}

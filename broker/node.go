@@ -84,17 +84,31 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 		}
 	})
 	n.server = wire.NewServer(n.api, wire.Config{
-		RequestMax:  int(p.config.Int("socket.request.max.bytes")),
-		Budget:      budget(p.config),
-		Connections: int(p.config.Int("max.connections")),
-		Idle:        p.config.Millis("connections.max.idle.ms"),
+		RequestMax: int(p.config.Int("socket.request.max.bytes")),
+		Budget:     budget(p.config),
+		Idle:       p.config.Millis("connections.max.idle.ms"),
+		Limits:     connectionLimits(p.config),
 	}, p.logger)
+	n.meta.Subscribe(func(old, image *meta.Image) {
+		if !image.SameBrokerConfig(old, p.node) {
+			n.server.SetLimits(connectionLimits(p.config))
+		}
+	})
 	if err := n.register(ctx); err != nil {
 		return n, err
 	}
 	n.txns.Start()
 	n.keeper = maintain(n.replicas, n.meta, p.config, p.logger)
 	return n, nil
+}
+
+func connectionLimits(c *meta.BrokerConfig) wire.Limits {
+	return wire.Limits{
+		Connections: int(c.Int("max.connections")),
+		PerIP:       int(c.Int("max.connections.per.ip")),
+		IPs:         c.ConnectionsPerIP(),
+		Rate:        int(c.Int("max.connection.creation.rate")),
+	}
 }
 
 func budget(c *meta.BrokerConfig) int64 {

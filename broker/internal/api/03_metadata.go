@@ -117,9 +117,12 @@ func (a *API) createAsked(c *Call, req *kmsg.MetadataRequest) (refused map[strin
 		return refused
 	}
 	_, err := a.Meta.Propose(c.Context, func(m *meta.Image) ([]meta.Record, error) {
-		var out []meta.Record
+		changes := m.Change()
 		for _, name := range missing {
-			recs, err := meta.CreateTopic(m, a.Config, meta.NewTopic{Name: name, ID: meta.NewTopicID(), Partitions: -1, Replication: -1})
+			if len(changes.Records()) >= meta.MaxPartitions {
+				break
+			}
+			recs, err := meta.CreateTopic(changes.Image(), a.Config, meta.NewTopic{Name: name, ID: meta.NewTopicID(), Partitions: -1, Replication: -1})
 			if err != nil {
 				if !errors.Is(err, meta.ErrTopicExists) {
 					a.Log.Warn("a topic that a client asked for cannot be created", "topic", name, "error", err)
@@ -127,9 +130,9 @@ func (a *API) createAsked(c *Call, req *kmsg.MetadataRequest) (refused map[strin
 				continue
 			}
 			_ = a.mutate(c, newPartitions(recs), false) // only how long the client waits
-			m, out = m.Apply(recs...), append(out, recs...)
+			changes.Add(recs...)
 		}
-		return out, nil
+		return changes.Records(), nil
 	})
 	if err != nil {
 		a.Log.Error("topics that a client asked for cannot be created", "error", err)

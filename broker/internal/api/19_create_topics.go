@@ -109,18 +109,21 @@ func (a *API) proposeEach(c *Call, validateOnly bool, steps []step) *meta.Image 
 	verdicts := make([]error, len(steps))
 	imagined := a.Meta.Image()
 	decide := func(m *meta.Image) ([]meta.Record, error) {
-		var out []meta.Record
+		changes, room := m.Change(), meta.MaxPartitions
 		for i, s := range steps {
 			if verdicts[i] = s.refused; s.refused != nil {
 				continue
 			}
-			var recs []meta.Record
-			if recs, verdicts[i] = s.decide(m); verdicts[i] == nil {
-				m, out = m.Apply(recs...), append(out, recs...)
+			recs, err := s.decide(changes.Image())
+			if room -= newPartitions(recs); err == nil && room < 0 {
+				err = worded(kerr.PolicyViolation, "Excessively large number of partitions per request.")
+			}
+			if verdicts[i] = err; err == nil {
+				changes.Add(recs...)
 			}
 		}
-		imagined = m
-		return out, nil
+		imagined = changes.Image()
+		return changes.Records(), nil
 	}
 	var err error
 	if validateOnly {

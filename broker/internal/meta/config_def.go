@@ -29,11 +29,12 @@ type Def struct {
 	Name     string
 	Type     Type
 	Default  string
-	NoValue  bool     // without a default: null until it is set
-	Min, Max int64    // for numbers; Max 0: what the type holds
-	Choices  []string // for strings and the elements of lists; nil: any
-	Broker   string   // of a topic's configuration: the broker's that stands in for it
-	Dynamic  bool     // of a broker's configuration: can be altered while running
+	NoValue  bool                            // without a default: null until it is set
+	Min, Max int64                           // for numbers; Max 0: what the type holds
+	Choices  []string                        // for strings and the elements of lists; nil: any
+	Refuse   func(value string) (why string) // what else is wrong with a value; nil: nothing
+	Broker   string                          // of a topic's configuration: the broker's that stands in for it
+	Dynamic  bool                            // of a broker's configuration: can be altered while running
 	Doc      string
 }
 
@@ -92,6 +93,16 @@ func nearest(table map[string]*Def, name string) string {
 
 // Check refuses a value that the configuration cannot have, in Kafka's words.
 func (d *Def) Check(value string) error {
+	if err := d.checkType(value); err != nil || d.Refuse == nil {
+		return err
+	}
+	if why := d.Refuse(value); why != "" {
+		return d.invalid(value, why)
+	}
+	return nil
+}
+
+func (d *Def) checkType(value string) error {
 	switch d.Type {
 	case Bool:
 		if _, ok := parseBool(value); !ok {
@@ -110,9 +121,12 @@ func (d *Def) Check(value string) error {
 		}
 		return d.checkRange(value, f)
 	case List:
-		for _, v := range splitList(value) {
+		for i, v := range splitList(value) {
 			if d.Choices != nil && !slices.Contains(d.Choices, v) {
 				return d.invalid(value, "String must be one of: "+strings.Join(d.Choices, ", "))
+			}
+			if d.Choices != nil && slices.Contains(splitList(value)[:i], v) {
+				return d.invalid(value, "Configuration '"+d.Name+"' values must not be duplicated.")
 			}
 		}
 	case String:

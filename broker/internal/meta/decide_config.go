@@ -67,12 +67,15 @@ func AlterBroker(m *Image, c *BrokerConfig, broker string, changes []Alter) ([]R
 		}
 	}
 	own, err := alter(m.configs[broker], changes, func(name string) (*Def, string, error) {
+		if withoutEffect[name] != nil {
+			return nil, "", refuse(ErrInvalidRequest, "Cannot update these configs dynamically: %s. It has no effect on this broker.", name)
+		}
 		d, err := BrokerDef(name)
 		if err != nil {
 			return nil, "", err
 		}
 		if !d.Dynamic {
-			return nil, "", refuse(ErrInvalidRequest, "Cannot update these configs dynamically: %s", name)
+			return nil, "", refuse(ErrInvalidRequest, "Cannot update these configs dynamically: %s. It is read when the broker starts.", name)
 		}
 		return d, c.String(name), nil
 	})
@@ -167,6 +170,9 @@ func (c *BrokerConfig) checkTopic(own map[string]string) error {
 	if v.Int("min.compaction.lag.ms") > v.Int("max.compaction.lag.ms") {
 		return refuse(ErrInvalidConfig, "conflict topic config setting min.compaction.lag.ms (%d) > max.compaction.lag.ms (%d)",
 			v.Int("min.compaction.lag.ms"), v.Int("max.compaction.lag.ms"))
+	}
+	if v.Bool("errors.deadletterqueue.group.enable") {
+		return refuse(ErrInvalidConfig, "errors.deadletterqueue.group.enable is for share groups, which this broker does not have.")
 	}
 	if v.Bool("remote.storage.enable") {
 		return refuse(ErrInvalidConfig, "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.")

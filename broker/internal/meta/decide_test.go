@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -314,6 +315,32 @@ func TestAlterQuotasRefuses(t *testing.T) {
 	twice := []QuotaChange{{Name: RequestPercentage, Value: 1}, {Name: RequestPercentage, Value: 2}}
 	if _, err := AlterQuotas(NewImage(), QuotaEntity{User: named("u")}, twice); !errors.Is(err, ErrInvalidRequest) {
 		t.Error(err)
+	}
+}
+
+// TestManyChangesCostWhatTheyAre: a thousand topics in one decision do not each copy what is there.
+func TestManyChangesCostWhatTheyAre(t *testing.T) {
+	c, base := config(t, nil), cluster(1)
+	create := func(n int) (allocated uint64) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		changes := base.Change()
+		for i := range n {
+			topic := TopicID{1, byte(i >> 8), byte(i)}
+			recs, err := CreateTopic(changes.Image(), c, NewTopic{Name: fmt.Sprint("t", i), ID: topic, Partitions: 1, Replication: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			changes.Add(recs...)
+		}
+		runtime.ReadMemStats(&after)
+		if whole := base.Apply(changes.Records()...); !reflect.DeepEqual(whole.Topics(), changes.Image().Topics()) || len(base.Topics()) != 0 {
+			t.Fatal("changes one by one and at once differ")
+		}
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	if few, many := create(100), create(1600); many > 48*few {
+		t.Errorf("100 topics allocate %d bytes, 1600 allocate %d", few, many)
 	}
 }
 

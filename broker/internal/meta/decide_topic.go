@@ -20,8 +20,8 @@ type NewTopic struct {
 	Internal    bool
 }
 
-// maxPartitions bounds what one request may make.
-const maxPartitions = 10_000
+// MaxPartitions bounds what one request may make.
+const MaxPartitions = 10_000
 
 // CheckTopicName refuses names that Kafka refuses (Topic.validate).
 func CheckTopicName(name string) error {
@@ -110,8 +110,8 @@ func assign(m *Image, c *BrokerConfig, want NewTopic) ([][]int32, error) {
 	switch {
 	case partitions <= 0:
 		return nil, refuse(ErrInvalidPartitions, "Number of partitions was set to an invalid non-positive value.")
-	case partitions > maxPartitions:
-		return nil, refuse(ErrInvalidPartitions, "Number of partitions was set to %d; the most that one request may create is %d.", partitions, maxPartitions)
+	case partitions > MaxPartitions:
+		return nil, refuse(ErrInvalidPartitions, "Number of partitions was set to %d; the most that one request may create is %d.", partitions, MaxPartitions)
 	}
 	if err := checkReplication(m, replication); err != nil {
 		return nil, err
@@ -192,8 +192,8 @@ func CreatePartitions(m *Image, name string, count int32, assignment [][]int32) 
 		return nil, refuse(ErrInvalidPartitions, "Topic already has %d partition(s).", have)
 	case int(count) < have:
 		return nil, refuse(ErrInvalidPartitions, "The topic %s currently has %d partition(s); %d would not be an increase.", name, have, count)
-	case count > maxPartitions:
-		return nil, refuse(ErrInvalidPartitions, "%d partitions were asked for; the most is %d.", count, maxPartitions)
+	case count > MaxPartitions:
+		return nil, refuse(ErrInvalidPartitions, "%d partitions were asked for; the most is %d.", count, MaxPartitions)
 	}
 	replication := len(t.Partitions[0].Replicas)
 	if assignment == nil {

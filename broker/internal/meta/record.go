@@ -78,6 +78,29 @@ func (m *Image) Apply(records ...Record) *Image {
 	return &d.Image
 }
 
+// Changes are decisions that are made one upon the other, and proposed together.
+type Changes struct {
+	draft   *draft
+	records []Record
+}
+
+// Change begins changes of m, which stays as it is.
+func (m *Image) Change() *Changes { return &Changes{draft: newDraft(m)} }
+
+// Image is the image after the changes so far. It is valid until the next Add.
+func (c *Changes) Image() *Image { return &c.draft.Image }
+
+// Add applies the records of one more decision.
+func (c *Changes) Add(records ...Record) {
+	for _, r := range records {
+		r.apply(c.draft)
+	}
+	c.records = append(c.records, records...)
+}
+
+// Records are those of all decisions.
+func (c *Changes) Records() []Record { return c.records }
+
 // draft is an image that is being made; what it shares with its base is copied at the first write.
 type draft struct {
 	Image

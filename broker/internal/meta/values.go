@@ -3,6 +3,7 @@ package meta
 import (
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -107,6 +108,9 @@ func CheckBrokerProperty(name, value string) (known bool, err error) {
 	return false, nil
 }
 
+// Started notes what the broker was started with otherwise than by properties. It comes before anybody reads c.
+func (c *BrokerConfig) Started(name, value string) { c.static[name] = value }
+
 // Follow makes c see what was altered in image.
 func (c *BrokerConfig) Follow(image *Image) { c.image.Store(image) }
 
@@ -122,4 +126,37 @@ func (c *BrokerConfig) topicValues(own map[string]string) Values {
 		}
 		return c.standIn(d).Value
 	}}
+}
+
+// ConnectionsPerIP are the addresses whose number of connections is another than max.connections.per.ip.
+func (c *BrokerConfig) ConnectionsPerIP() map[string]int {
+	out := map[string]int{}
+	for _, o := range splitList(c.String("max.connections.per.ip.overrides")) {
+		if ip, n, ok := cutOverride(o); ok {
+			out[ip] = n
+		}
+	}
+	return out
+}
+
+func connectionsPerIP(value string) (why string) {
+	for _, o := range splitList(value) {
+		if _, _, ok := cutOverride(o); !ok {
+			return "Each is an IP address, a colon and a number: 10.0.0.1:100"
+		}
+	}
+	return ""
+}
+
+func cutOverride(o string) (ip string, n int, ok bool) {
+	i := strings.LastIndexByte(o, ':')
+	if i < 0 {
+		return "", 0, false
+	}
+	addr := net.ParseIP(strings.Trim(o[:i], "[]"))
+	n, err := strconv.Atoi(o[i+1:])
+	if addr == nil || err != nil || n < 0 {
+		return "", 0, false
+	}
+	return addr.String(), n, true
 }

@@ -168,3 +168,20 @@ func (m *Manager) key(who scope) uint64 {
 	_, _ = h.WriteString(who.client)
 	return h.Sum64()
 }
+
+// Rate counts against one limit. The zero value is ready.
+type Rate struct {
+	mu    sync.Mutex
+	meter meter
+}
+
+// Add counts amount and returns how long to wait until the rate is down to limit a second.
+func (r *Rate) Add(amount, limit float64, now time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.meter.add(now, amount)
+	if limit <= 0 {
+		return sample
+	}
+	return r.meter.wait(now, limit)
+}

@@ -1,6 +1,7 @@
 package wire_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -79,5 +80,34 @@ func TestConnectionsOfAnAddressBeyondItsQuota(t *testing.T) {
 	s.dial().gone() // ten seconds' worth are spent
 	for _, c := range served {
 		c.works()
+	}
+}
+
+// TestLimitsFollow: what is set while the server runs holds for the next connection.
+func TestLimitsFollow(t *testing.T) {
+	s := serve(t, rig(t).API, defaults)
+	a := s.dial()
+	a.works()
+	limits := defaults.Limits
+	limits.PerIP = 1
+	s.srv.SetLimits(limits)
+	b := s.dial()
+	b.gone()
+	if said := s.log.wait(t, b.name); !strings.Contains(said[0], "max.connections.per.ip") {
+		t.Errorf("%q", said)
+	}
+	limits.IPs = map[string]int{"127.0.0.1": 2}
+	s.srv.SetLimits(limits)
+	s.dial().works()
+	s.dial().gone()
+	a.works()
+	limits.IPs, limits.PerIP, limits.Rate = nil, 100, 1
+	s.srv.SetLimits(limits)
+	began := time.Now()
+	for range 9 { // with the four before, three more than a window has for free: the listener waits behind each
+		s.dial().works()
+	}
+	if took := time.Since(began); took < 500*time.Millisecond {
+		t.Errorf("nine connections in %s, of which one a second is allowed", took)
 	}
 }

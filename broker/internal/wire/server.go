@@ -6,18 +6,20 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/api"
 	"github.com/leatstream/leat/broker/internal/auth"
+	"github.com/leatstream/leat/broker/internal/quota"
 )
 
 // Config bounds a server.
 type Config struct {
-	RequestMax  int           // largest produce request, bytes; other requests have limits of their own
-	Budget      int64         // memory for requests under way, bytes
-	Connections int           // at most
-	Idle        time.Duration // without a request, then a connection is closed
+	RequestMax int           // largest produce request, bytes; other requests have limits of their own
+	Budget     int64         // memory for requests under way, bytes
+	Idle       time.Duration // without a request, then a connection is closed
+	Limits
 }
 
 // Server serves connections of any number of listeners.
@@ -33,8 +35,12 @@ type Server struct {
 	done   sync.WaitGroup
 	stats  stats
 
+	limits   atomic.Pointer[Limits]
+	accepted quota.Rate
+
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
+	hosts     map[string]int // connections by address
 	listeners map[net.Listener]struct{}
 	stopping  bool
 }
@@ -42,10 +48,12 @@ type Server struct {
 // NewServer serves a.
 func NewServer(a *api.API, cfg Config, log *slog.Logger) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Server{
+	s := &Server{
 		api: a, cfg: cfg, log: log, reading: newBudget(cfg.Budget / 2), decoding: newBudget(cfg.Budget / 2), ctx: ctx, cancel: cancel,
-		conns: map[*conn]struct{}{}, listeners: map[net.Listener]struct{}{},
+		conns: map[*conn]struct{}{}, hosts: map[string]int{}, listeners: map[net.Listener]struct{}{},
 	}
+	s.SetLimits(cfg.Limits)
+	return s
 }
 
 // Serve accepts connections until the listener is closed or Shutdown is called, and then returns nil.
@@ -72,43 +80,30 @@ func (s *Server) Serve(l net.Listener) error {
 				return nil
 			}
 		}
+		if s.tooSoon(nc) {
+			continue
+		}
 		s.ServeConn(nc, l.Addr().String(), auth.Anonymous)
+		if !s.pace() {
+			return nil
+		}
 	}
 }
 
 // ServeConn serves one connection in the background. listener says through which door it came, and who is on the other side.
 func (s *Server) ServeConn(nc net.Conn, listener string, who auth.Principal) {
 	c := newConn(s, nc, listener, who)
-	if wait, ok := s.api.Quotas.Connect(c.host, time.Now()); !ok && listener != "" {
-		c.cancel(errClosing)
-		time.AfterFunc(wait, c.close) // a client that is closed at once comes back at once
+	ok, limit := s.admit(c)
+	if ok {
+		go c.run()
 		return
 	}
-	s.mu.Lock()
-	stopping, full := s.stopping, len(s.conns) >= s.cfg.Connections
-	if !stopping && !full {
-		s.stats.accepted.Add(1)
-		s.conns[c] = struct{}{}
-		s.done.Add(1)
-	}
-	s.mu.Unlock()
-	if full && !stopping {
+	if limit != "" {
 		s.stats.refused.Add(1)
-		s.log.Warn("connection refused: max.connections is reached", "client", c.remote)
+		s.log.Warn("connection refused: "+limit+" is reached", "client", c.remote)
 	}
-	if full || stopping {
-		c.cancel(errClosing)
-		_ = nc.Close() // there is nobody to tell
-		return
-	}
-	go c.run()
-}
-
-func (s *Server) remove(c *conn) {
-	s.mu.Lock()
-	delete(s.conns, c)
-	s.mu.Unlock()
-	s.done.Done()
+	c.cancel(errClosing)
+	_ = nc.Close() // there is nobody to tell
 }
 
 // Shutdown stops accepting and reading, lets requests under way finish until ctx ends, and closes all connections.

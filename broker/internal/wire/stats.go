@@ -50,7 +50,7 @@ func (s *Server) WriteMetrics(w *obs.Writer) {
 		value      *atomic.Int64
 	}{
 		{"leat_connections_accepted_total", "Connections that were accepted.", &s.stats.accepted},
-		{"leat_connections_refused_total", "Connections that were refused because max.connections was reached.", &s.stats.refused},
+		{"leat_connections_refused_total", "Connections that were refused because max.connections or max.connections.per.ip was reached.", &s.stats.refused},
 		{"leat_connections_broken_total", "Connections that were closed because of what their client sent or did not take.", &s.stats.broken},
 		{"leat_accept_failures_total", "Failures to accept a connection, such as for want of file descriptors.", &s.stats.acceptFailed},
 		{"leat_panics_total", "Requests that made the broker panic. Each has its stack in the log.", &s.stats.panics},

@@ -77,7 +77,7 @@ type served struct {
 	once sync.Once
 }
 
-var defaults = wire.Config{RequestMax: 100 << 20, Budget: 256 << 20, Connections: 100, Idle: time.Minute}
+var defaults = wire.Config{RequestMax: 100 << 20, Budget: 256 << 20, Idle: time.Minute, Limits: wire.Limits{Connections: 100, PerIP: 100, Rate: 1 << 30}}
 
 func serve(t *testing.T, a *api.API, cfg wire.Config) *served {
 	t.Helper()

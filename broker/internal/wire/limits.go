@@ -1,0 +1,75 @@
+package wire
+
+import (
+	"net"
+	"time"
+)
+
+// Limits bound connections. They may change while a server runs.
+type Limits struct {
+	Connections int            // at most, of all listeners
+	PerIP       int            // of one address
+	IPs         map[string]int // addresses with another number
+	Rate        int            // new ones a second; others wait to be accepted
+}
+
+// SetLimits changes the bounds for connections to come.
+func (s *Server) SetLimits(l Limits) { s.limits.Store(&l) }
+
+// admit notes a connection, or says which limit keeps it out. Those of the door inside this process have no address.
+func (s *Server) admit(c *conn) (ok bool, limit string) {
+	l := s.limits.Load()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	most, special := l.IPs[c.host]
+	if !special {
+		most = l.PerIP
+	}
+	switch {
+	case s.stopping:
+		return false, ""
+	case len(s.conns) >= l.Connections:
+		return false, "max.connections"
+	case c.listener != "" && s.hosts[c.host] >= most:
+		return false, "max.connections.per.ip"
+	}
+	s.stats.accepted.Add(1)
+	s.conns[c] = struct{}{}
+	s.hosts[c.host]++
+	s.done.Add(1)
+	return true, ""
+}
+
+func (s *Server) remove(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	if s.hosts[c.host]--; s.hosts[c.host] == 0 {
+		delete(s.hosts, c.host)
+	}
+	s.mu.Unlock()
+	s.done.Done()
+}
+
+// tooSoon tells whether an address has opened more connections than its quota lets it. Such a connection is closed a little
+// later: a client that is closed at once comes back at once.
+func (s *Server) tooSoon(nc net.Conn) bool {
+	wait, ok := s.api.Quotas.Connect(host(nc.RemoteAddr().String()), time.Now())
+	if !ok {
+		time.AfterFunc(wait, func() { _ = nc.Close() })
+	}
+	return !ok
+}
+
+// pace keeps a listener from accepting more than Limits.Rate. false: the server has stopped.
+func (s *Server) pace() bool {
+	wait := s.accepted.Add(1, float64(s.limits.Load().Rate), time.Now())
+	if wait <= 0 {
+		return true
+	}
+	select {
+	case <-time.After(wait):
+		return true
+	case <-s.ctx.Done():
+		return false
+	}
+}
