@@ -144,9 +144,10 @@ func (s *story) commit(d *datadriven.TestData) string {
 	return b.String()
 }
 
-// offsets asks for TOPIC:PARTITION a line, or for all.
+// offsets asks for TOPIC:PARTITION a line, or for all. [stable]
 func (s *story) offsets(d *datadriven.TestData) string {
 	req := kmsg.NewPtrOffsetFetchRequest()
+	req.RequireStable = d.HasArg("stable")
 	g := kmsg.NewOffsetFetchRequestGroup()
 	req.Group, g.Group = group(d), group(d)
 	if m := argString(d, "member", ""); m != "" {

@@ -87,6 +87,8 @@ var storyCommands = map[string]func(*story, *datadriven.TestData) string{
 	"operations":            (*story).authorizedOperations,
 	"delete-groups":         (*story).deleteGroups,
 	"add-partitions":        (*story).addPartitions,
+	"add-offsets":           (*story).addOffsets,
+	"txn-commit":            (*story).txnCommit,
 	"end-txn":               (*story).endTxn,
 	"write-markers":         (*story).writeMarkers,
 	"describe-producers":    (*story).describeProducers,

@@ -76,6 +76,38 @@ func (s *story) addPartitions(d *datadriven.TestData) string {
 	return b.String()
 }
 
+// addOffsets [id=TXN] producer=ID/EPOCH [group=G]
+func (s *story) addOffsets(d *datadriven.TestData) string {
+	req := kmsg.NewPtrAddOffsetsToTxnRequest()
+	req.TransactionalID, req.Group = id(d), group(d)
+	req.ProducerID, req.ProducerEpoch = producer(d)
+	return verdict(s.send(d, req).(*kmsg.AddOffsetsToTxnResponse).ErrorCode, nil)
+}
+
+// txnCommit [id=TXN] producer=ID/EPOCH [group=G] [member=MEMBER generation=N] takes TOPIC:PARTITION=OFFSET a line.
+func (s *story) txnCommit(d *datadriven.TestData) string {
+	req := kmsg.NewPtrTxnOffsetCommitRequest()
+	req.TransactionalID, req.Group = id(d), group(d)
+	req.ProducerID, req.ProducerEpoch = producer(d)
+	req.MemberID, req.Generation, req.InstanceID = s.member(argString(d, "member", "")), int32(argInt(d, "generation", -1)), instance(d)
+	for _, l := range lines(d.Input) {
+		at, offset, _ := strings.Cut(l, "=")
+		topic, p, _ := strings.Cut(at, ":")
+		rp := kmsg.NewTxnOffsetCommitRequestTopicPartition()
+		rp.Partition, rp.Offset = int32(number(p)), number(offset)
+		rt := kmsg.NewTxnOffsetCommitRequestTopic()
+		rt.Topic, rt.TopicID, rt.Partitions = topic, s.topicID(topic), append(rt.Partitions, rp)
+		req.Topics = append(req.Topics, rt)
+	}
+	var b strings.Builder
+	for _, t := range s.send(d, req).(*kmsg.TxnOffsetCommitResponse).Topics {
+		for _, p := range t.Partitions {
+			fmt.Fprintf(&b, "%d: %s\n", p.Partition, verdict(p.ErrorCode, nil))
+		}
+	}
+	return b.String()
+}
+
 // endTxn commit|abort [id=TXN] producer=ID/EPOCH
 func (s *story) endTxn(d *datadriven.TestData) string {
 	req := kmsg.NewPtrEndTxnRequest()

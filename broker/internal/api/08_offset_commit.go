@@ -12,13 +12,25 @@ var _ = handle(2, 10, (*API).offsetCommit)
 
 func (a *API) offsetCommit(c *Call, req *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse) error {
 	if err := a.allow(c, auth.Read, auth.Group, req.Group); err != nil {
-		resp.Topics = refusedCommit(req, err)
+		resp.Topics = refusedCommit(req.Topics, err)
 		return nil
 	}
 	commit := coord.Commit{Member: req.MemberID, Instance: req.InstanceID, Generation: req.Generation}
+	commit.Offsets, resp.Topics = a.committed(c, req.Topics, c.Version >= 10, c.Version >= 6)
+	done := c.Park()
+	a.Groups.Commit(c.Context, req.Group, commit, func(err error) {
+		failCommit(resp.Topics, err)
+		done(nil)
+	})
+	return nil
+}
+
+// committed is what a client wants to commit, and an answer with the errors of what it cannot. byID: topics came by id;
+// epochs: leader epochs came with the offsets.
+func (a *API) committed(c *Call, topics []kmsg.OffsetCommitRequestTopic, byID, epochs bool) (offsets []coord.Committed, answer []kmsg.OffsetCommitResponseTopic) {
 	im := a.Meta.Image()
 	maxMetadata := int(a.Config.Int("offset.metadata.max.bytes"))
-	for _, t := range req.Topics {
+	for _, t := range topics {
 		topic := topicOf(im, t.Topic, t.TopicID)
 		refused := a.allowTopic(c, auth.Read, t.Topic, topic)
 		rt := kmsg.NewOffsetCommitResponseTopic()
@@ -33,7 +45,7 @@ func (a *API) offsetCommit(c *Call, req *kmsg.OffsetCommitRequest, resp *kmsg.Of
 			switch {
 			case refused != nil:
 				rp.ErrorCode = code(refused)
-			case topic == nil && c.Version >= 10:
+			case topic == nil && byID:
 				rp.ErrorCode = kerr.UnknownTopicID.Code
 			case !known:
 				rp.ErrorCode = kerr.UnknownTopicOrPartition.Code
@@ -41,32 +53,32 @@ func (a *API) offsetCommit(c *Call, req *kmsg.OffsetCommitRequest, resp *kmsg.Of
 				rp.ErrorCode = kerr.OffsetMetadataTooLarge.Code
 			default:
 				o := coord.Offset{At: p.Offset, LeaderEpoch: -1, Metadata: orEmpty(p.Metadata)}
-				if c.Version >= 6 {
+				if epochs {
 					o.LeaderEpoch = p.LeaderEpoch
 				}
-				commit.Offsets = append(commit.Offsets, coord.Committed{Topic: topic.Name, Partition: p.Partition, Offset: o})
+				offsets = append(offsets, coord.Committed{Topic: topic.Name, Partition: p.Partition, Offset: o})
 			}
 			rt.Partitions = append(rt.Partitions, rp)
 		}
-		resp.Topics = append(resp.Topics, rt)
+		answer = append(answer, rt)
 	}
-	done := c.Park()
-	a.Groups.Commit(c.Context, req.Group, commit, func(err error) {
-		for i := range resp.Topics {
-			for j := range resp.Topics[i].Partitions {
-				if p := &resp.Topics[i].Partitions[j]; p.ErrorCode == 0 {
-					p.ErrorCode = code(err)
-				}
+	return offsets, answer
+}
+
+// failCommit puts err into every partition of an answer that has none yet.
+func failCommit(answer []kmsg.OffsetCommitResponseTopic, err error) {
+	for i := range answer {
+		for j := range answer[i].Partitions {
+			if p := &answer[i].Partitions[j]; p.ErrorCode == 0 {
+				p.ErrorCode = code(err)
 			}
 		}
-		done(nil)
-	})
-	return nil
+	}
 }
 
 // refusedCommit answers every partition with one error.
-func refusedCommit(req *kmsg.OffsetCommitRequest, err error) (out []kmsg.OffsetCommitResponseTopic) {
-	for _, t := range req.Topics {
+func refusedCommit(topics []kmsg.OffsetCommitRequestTopic, err error) (out []kmsg.OffsetCommitResponseTopic) {
+	for _, t := range topics {
 		rt := kmsg.NewOffsetCommitResponseTopic()
 		rt.Topic, rt.TopicID = t.Topic, t.TopicID
 		for _, p := range t.Partitions {

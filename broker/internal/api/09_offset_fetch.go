@@ -36,7 +36,7 @@ func (a *API) offsetFetch(c *Call, req *kmsg.OffsetFetchRequest, resp *kmsg.Offs
 				err = a.Groups.CheckMember(c.Context, g.Group, orEmpty(g.MemberID), g.MemberEpoch)
 			}
 			if err == nil {
-				rg.Topics, err = a.offsets(c, g.Group, topics)
+				rg.Topics, err = a.offsets(c, g.Group, topics, req.RequireStable)
 			}
 			rg.ErrorCode = code(err)
 			resp.Groups = append(resp.Groups, rg)
@@ -53,7 +53,7 @@ func (a *API) offsetFetch(c *Call, req *kmsg.OffsetFetchRequest, resp *kmsg.Offs
 	err := a.allow(c, auth.Describe, auth.Group, req.Group)
 	var found []kmsg.OffsetFetchResponseGroupTopic
 	if err == nil {
-		found, err = a.offsets(c, req.Group, topics)
+		found, err = a.offsets(c, req.Group, topics, req.RequireStable)
 	}
 	if err != nil && c.Version < 2 { // there is no place for an error but with each partition
 		for _, t := range topics {
@@ -81,17 +81,19 @@ func (a *API) offsetFetch(c *Call, req *kmsg.OffsetFetchRequest, resp *kmsg.Offs
 }
 
 // offsets answers for one group that the client may see: what was asked, -1 where nothing is committed, or all that there is.
-func (a *API) offsets(c *Call, id string, topics []asked) ([]kmsg.OffsetFetchResponseGroupTopic, error) {
+// stable refuses offsets that a transaction may be about to replace (KIP-447).
+func (a *API) offsets(c *Call, id string, topics []asked, stable bool) ([]kmsg.OffsetFetchResponseGroupTopic, error) {
 	committed, err := a.Groups.Offsets(c.Context, id)
 	if err != nil {
 		return nil, err
 	}
-	byPartition := map[string]map[int32]coord.Offset{}
+	byPartition := map[string]map[int32]coord.Committed{}
 	for _, o := range committed {
 		if byPartition[o.Topic] == nil {
-			byPartition[o.Topic] = map[int32]coord.Offset{}
+			byPartition[o.Topic] = map[int32]coord.Committed{}
 		}
-		byPartition[o.Topic][o.Partition] = o.Offset
+		o.Unstable = o.Unstable && stable
+		byPartition[o.Topic][o.Partition] = o
 	}
 	im := a.Meta.Image()
 	if topics == nil {
@@ -121,25 +123,30 @@ func (a *API) offsets(c *Call, id string, topics []asked) ([]kmsg.OffsetFetchRes
 	return out, nil
 }
 
-func committedPartition(offsets map[int32]coord.Offset, index int32, failed error) kmsg.OffsetFetchResponseGroupTopicPartition {
+func committedPartition(offsets map[int32]coord.Committed, index int32, failed error) kmsg.OffsetFetchResponseGroupTopicPartition {
 	rp := kmsg.NewOffsetFetchResponseGroupTopicPartition()
 	rp.Partition, rp.Offset, rp.LeaderEpoch, rp.Metadata = index, -1, -1, kmsg.StringPtr("")
+	o, ok := offsets[index]
+	if failed == nil && o.Unstable {
+		failed = kerr.UnstableOffsetCommit
+	}
 	if failed != nil {
 		rp.ErrorCode = code(failed)
 		return rp
 	}
-	if o, ok := offsets[index]; ok {
+	if ok {
 		rp.Offset, rp.LeaderEpoch, rp.Metadata = o.At, o.LeaderEpoch, kmsg.StringPtr(o.Metadata)
 	}
 	return rp
 }
 
-// everything asks for each partition that has an offset. Those of topics that are gone are left out.
+// everything asks for each partition that has an offset. Those of topics that are gone, and those
+// that are not decided, are left out.
 func everything(im *meta.Image, committed []coord.Committed) []asked {
 	all := []asked{}
 	for _, o := range committed {
 		t := im.Topic(o.Topic)
-		if t == nil {
+		if t == nil || o.At < 0 {
 			continue
 		}
 		at := slices.IndexFunc(all, func(x asked) bool { return x.name == o.Topic })

@@ -215,8 +215,9 @@ func (g *Groups) Delete(ctx context.Context, id string, done func(error)) {
 		return
 	}
 	records := []record{groupTombstone(id)}
-	for at := range m.offsets {
+	for at := range s.partitions(m) {
 		records = append(records, offsetTombstone(id, at))
+		s.withdraw(id, at)
 	}
 	m.Kill()
 	m.stop()

@@ -18,10 +18,10 @@ func (s *shard) load() error {
 	}
 	metadata := map[string]*kmsg.GroupMetadataValue{}
 	if err := s.log.replay(func(h *batch.Header, r *batch.Record) {
-		if err := s.replay(metadata, r); err != nil { // one record is not worth all groups of the partition
+		if err := s.replay(metadata, h, r); err != nil { // one record is not worth all groups of the partition
 			s.groupsOf.cfg.Log.Error("a record of the offsets topic cannot be read and is passed over", "offset", h.BaseOffset+int64(r.OffsetDelta), "error", err)
 		}
-	}, nil); err != nil {
+	}, func(m batch.Marker) { s.decide(m.ProducerID, m.Commit) }); err != nil {
 		return err
 	}
 	now := s.groupsOf.cfg.Clock()
@@ -33,7 +33,7 @@ func (s *shard) load() error {
 }
 
 // replay applies one record of the log. Records of other kinds, which a later version may write, are passed over.
-func (s *shard) replay(metadata map[string]*kmsg.GroupMetadataValue, r *batch.Record) error {
+func (s *shard) replay(metadata map[string]*kmsg.GroupMetadataValue, h *batch.Header, r *batch.Record) error {
 	if len(r.Key) < 2 {
 		return nil
 	}
@@ -43,7 +43,7 @@ func (s *shard) replay(metadata map[string]*kmsg.GroupMetadataValue, r *batch.Re
 		if err := k.ReadFrom(r.Key); err != nil {
 			return err
 		}
-		return s.replayOffset(&k, r.Value)
+		return s.replayOffset(&k, h, r)
 	case groupKeyVersion:
 		var k kmsg.GroupMetadataKey
 		if err := k.ReadFrom(r.Key); err != nil {
@@ -63,23 +63,29 @@ func (s *shard) replay(metadata map[string]*kmsg.GroupMetadataValue, r *batch.Re
 	return nil
 }
 
-func (s *shard) replayOffset(k *kmsg.OffsetCommitKey, value []byte) error {
+func (s *shard) replayOffset(k *kmsg.OffsetCommitKey, h *batch.Header, r *batch.Record) error {
 	at := partition{k.Topic, k.Partition}
 	m := s.groups[k.Group]
-	if value == nil {
+	if r.Value == nil {
 		if m != nil {
 			delete(m.offsets, at)
 		}
+		s.withdraw(k.Group, at)
 		return nil
 	}
 	var v kmsg.OffsetCommitValue
-	if err := v.ReadFrom(value); err != nil {
+	if err := v.ReadFrom(r.Value); err != nil {
 		return err
 	}
 	if m == nil {
 		m = s.create(k.Group)
 	}
-	m.offsets[at] = Offset{At: v.Offset, LeaderEpoch: v.LeaderEpoch, Metadata: v.Metadata}
+	o := Offset{At: v.Offset, LeaderEpoch: v.LeaderEpoch, Metadata: v.Metadata, stored: h.BaseOffset}
+	if h.Transactional() {
+		s.pending[h.ProducerID] = append(s.pending[h.ProducerID], &pending{k.Group, map[partition]Offset{at: o}, o.stored, nil})
+		return nil
+	}
+	m.offsets[at] = o
 	return nil
 }
 

@@ -23,6 +23,7 @@ type Committed struct {
 	Topic     string
 	Partition int32
 	Offset
+	Unstable bool // a transaction that is not decided has committed another one
 }
 
 // Commit is a member's claim to have come so far.
@@ -89,7 +90,8 @@ func (g *Groups) Commit(ctx context.Context, id string, c Commit, done func(erro
 	})
 }
 
-// Offsets are a group's committed offsets, by topic and partition. No group: none.
+// Offsets are a group's committed offsets, by topic and partition; At is -1 where the only one is not decided yet. No
+// group: none.
 func (g *Groups) Offsets(ctx context.Context, id string) ([]Committed, error) {
 	s, m, err := g.find(ctx, id)
 	if errors.Is(err, kerr.UnknownMemberID) {
@@ -99,9 +101,14 @@ func (g *Groups) Offsets(ctx context.Context, id string) ([]Committed, error) {
 		return nil, err
 	}
 	defer s.mu.Unlock()
-	out := make([]Committed, 0, len(m.offsets))
+	unstable := s.unstable(id)
+	out := make([]Committed, 0, len(m.offsets)+len(unstable))
 	for at, o := range m.offsets {
-		out = append(out, Committed{at.topic, at.index, o})
+		out = append(out, Committed{at.topic, at.index, o, unstable[at]})
+		delete(unstable, at)
+	}
+	for at := range unstable {
+		out = append(out, Committed{at.topic, at.index, Offset{At: -1, LeaderEpoch: -1}, true})
 	}
 	slices.SortFunc(out, func(a, b Committed) int {
 		if a.Topic != b.Topic {
@@ -149,10 +156,11 @@ func (s *shard) forget(names map[string]bool) {
 	s.mu.Lock()
 	var records []record
 	for id, m := range s.groups {
-		for at := range m.offsets {
+		for at := range s.partitions(m) {
 			if names[at.topic] {
 				records = append(records, offsetTombstone(id, at))
 				delete(m.offsets, at)
+				s.withdraw(id, at)
 			}
 		}
 	}

@@ -21,6 +21,8 @@ type shard struct {
 	loaded bool
 	groups map[string]*managed
 
+	pending map[int64][]*pending // by producer id
+
 	writing sync.Mutex // held while a batch gets its place in the log
 }
 
@@ -44,7 +46,7 @@ type partition struct {
 }
 
 func newShard(g *Groups, p *replica.Partition) *shard {
-	return &shard{groupsOf: g, log: newJournal(&g.cfg, OffsetsTopic, p), groups: map[string]*managed{}}
+	return &shard{groupsOf: g, log: newJournal(&g.cfg, OffsetsTopic, p), groups: map[string]*managed{}, pending: map[int64][]*pending{}}
 }
 
 func (s *shard) partition() *replica.Partition { return s.log.Partition }

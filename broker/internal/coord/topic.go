@@ -113,6 +113,14 @@ func (t *topic[S]) at(index int32) (S, error) {
 	return s, s.load()
 }
 
+// peek is the shard of a partition if there is one, loaded or not.
+func (t *topic[S]) peek(index int32) (S, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s, ok := t.shards[index]
+	return s, ok
+}
+
 // all loads and returns every shard that may hold something.
 func (t *topic[S]) all() ([]S, error) {
 	found := t.cfg.Meta.Image().Topic(t.name)

@@ -25,7 +25,12 @@ func (t *Txns) Mark(at txn.Partition, m replica.Marker, done func(error)) {
 		done(kerr.UnknownTopicOrPartition)
 		return
 	}
-	p.AppendMarker(m, t.cfg.Clock(), func(_ replica.Result, err error) { done(err) })
+	p.AppendMarker(m, t.cfg.Clock(), func(_ replica.Result, err error) {
+		if err == nil && at.Topic == OffsetsTopic {
+			t.groups.decided(at.Index, m.ProducerID, m.Commit)
+		}
+		done(err)
+	})
 }
 
 // isGone tells that there is nothing left to mark.

@@ -21,7 +21,7 @@ const TransactionsTopic = "__transaction_state"
 type Txns struct {
 	cfg     Config
 	topic   topic[*txnShard]
-	offsets *topic[*shard] // whose partitions take part in transactions that commit offsets
+	groups  *Groups // whose partitions take part in transactions that commit offsets
 	loading sync.WaitGroup
 
 	ids producerIDs
@@ -29,7 +29,7 @@ type Txns struct {
 
 // NewTxns coordinates transactions, some of which commit offsets of groups.
 func NewTxns(cfg Config, groups *Groups) *Txns {
-	t := &Txns{cfg: cfg, offsets: &groups.topic}
+	t := &Txns{cfg: cfg, groups: groups}
 	t.topic = topic[*txnShard]{cfg: &t.cfg, name: TransactionsTopic, shards: map[int32]*txnShard{}}
 	t.topic.make = func(p *replica.Partition) *txnShard { return newTxnShard(t, p) }
 	return t
@@ -148,7 +148,7 @@ func (t *Txns) offsetsOf(ctx context.Context, group string) (txn.Partition, erro
 	if group == "" {
 		return txn.Partition{}, kerr.InvalidGroupID
 	}
-	i, err := t.offsets.index(ctx, group)
+	i, err := t.groups.topic.index(ctx, group)
 	return txn.Partition{Topic: OffsetsTopic, Index: i}, err
 }
 
