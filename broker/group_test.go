@@ -81,12 +81,24 @@ func TestGroupsShareAndKeepTheirPlace(t *testing.T) {
 	}
 }
 
-// TestMembersDividePartitions starts members at once, for each of kgo's assignors, and lets one leave.
+// TestMembersDividePartitions starts members at once, for each of kgo's assignors, for those of the broker, and for both
+// protocols in one group; then it lets one leave.
 func TestMembersDividePartitions(t *testing.T) {
-	for name, balancer := range map[string]kgo.GroupBalancer{"range": kgo.RangeBalancer(), "cooperative": kgo.CooperativeStickyBalancer()} {
+	uniform := []kgo.Opt{kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer())}
+	ranged := []kgo.Opt{kgo.ServerSideBalancer(), kgo.Balancers(kgo.RangeBalancer())}
+	eager := []kgo.Opt{kgo.Balancers(kgo.RangeBalancer())}
+	cooperative := []kgo.Opt{kgo.Balancers(kgo.CooperativeStickyBalancer())}
+	for name, opts := range map[string][3][]kgo.Opt{
+		"range": {eager, eager, eager}, "cooperative": {cooperative, cooperative, cooperative},
+		"server-side uniform": {uniform, uniform, uniform}, "server-side range": {ranged, ranged, ranged},
+		"the last of the new protocol leaves":   {uniform, cooperative, cooperative},
+		"the last of the old protocol leaves":   {cooperative, uniform, uniform},
+		"an eager one among the new":            {uniform, eager, uniform},
+		"the last one leaves two of eager kind": {uniform, eager, eager},
+	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := testContext(t)
-			c := brokertest.Start(t, 1)
+			c := brokertest.Start(t, 1, brokertest.Properties(map[string]string{"group.consumer.heartbeat.interval.ms": "50"}))
 			fill(ctx, t, c, "orders", 30)
 			var mu sync.Mutex
 			owned := map[int]map[int32]bool{0: {}, 1: {}, 2: {}}
@@ -107,8 +119,8 @@ func TestMembersDividePartitions(t *testing.T) {
 			}
 			var members []*kgo.Client
 			for i := range 3 {
-				members = append(members, member(t, c, "g", "orders", kgo.Balancers(balancer),
-					kgo.OnPartitionsAssigned(set(i, true)), kgo.OnPartitionsRevoked(set(i, false)), kgo.OnPartitionsLost(set(i, false))))
+				members = append(members, member(t, c, "g", "orders", append(opts[i],
+					kgo.OnPartitionsAssigned(set(i, true)), kgo.OnPartitionsRevoked(set(i, false)), kgo.OnPartitionsLost(set(i, false)))...))
 			}
 			until := func(what string, ok func() bool) {
 				for {
@@ -133,18 +145,35 @@ func TestMembersDividePartitions(t *testing.T) {
 }
 
 func TestStaticMemberComesBackWithoutARebalance(t *testing.T) {
-	ctx := testContext(t)
-	c := brokertest.Start(t, 1)
-	fill(ctx, t, c, "orders", 30)
-	first := member(t, c, "g", "orders", kgo.InstanceID("one"))
-	consume(ctx, t, first, 30)
-	_, before := first.GroupMetadata()
-	first.CloseAllowingRebalance() // a static member does not say good-bye
-	again := member(t, c, "g", "orders", kgo.InstanceID("one"))
-	consume(ctx, t, again, 30)
-	if _, after := again.GroupMetadata(); after != before {
-		t.Errorf("generation %d, was %d", after, before)
+	for name, opts := range map[string][]kgo.Opt{"classic": nil, "server-side": {kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer())}} {
+		t.Run(name, func(t *testing.T) {
+			ctx := testContext(t)
+			c := brokertest.Start(t, 1)
+			fill(ctx, t, c, "orders", 30)
+			opts = append(opts, kgo.InstanceID("one"))
+			first := member(t, c, "g", "orders", opts...)
+			consume(ctx, t, first, 30)
+			_, before := first.GroupMetadata()
+			first.CloseAllowingRebalance() // a static member does not say good-bye, or that it comes back
+			again := member(t, c, "g", "orders", opts...)
+			consume(ctx, t, again, 30)
+			if _, after := again.GroupMetadata(); after != before {
+				t.Errorf("generation %d, was %d", after, before)
+			}
+		})
 	}
+}
+
+// TestExpressionsFollowTopics: a topic that begins to exist is consumed by who subscribes to its kind.
+func TestExpressionsFollowTopics(t *testing.T) {
+	ctx := testContext(t)
+	c := brokertest.Start(t, 1, brokertest.Properties(map[string]string{"group.consumer.heartbeat.interval.ms": "50"}))
+	fill(ctx, t, c, "logs-a", 10)
+	m := member(t, c, "g", "logs-.*", kgo.ConsumeRegex(), kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
+	consume(ctx, t, m, 10)
+	fill(ctx, t, c, "logs-b", 20)
+	fill(ctx, t, c, "other", 5)
+	consume(ctx, t, m, 20)
 }
 
 func TestDeletingGroups(t *testing.T) {

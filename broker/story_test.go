@@ -94,6 +94,8 @@ var storyCommands = map[string]func(*story, *datadriven.TestData) string{
 	"describe-producers":    (*story).describeProducers,
 	"describe-transactions": (*story).describeTransactions,
 	"list-transactions":     (*story).listTransactions,
+	"consumer-heartbeat":    (*story).consumerHeartbeat,
+	"describe-consumers":    (*story).describeConsumerGroups,
 }
 
 func (s *story) play(t *testing.T, d *datadriven.TestData) string {

@@ -15,7 +15,7 @@ func (a *API) offsetCommit(c *Call, req *kmsg.OffsetCommitRequest, resp *kmsg.Of
 		resp.Topics = refusedCommit(req.Topics, err)
 		return nil
 	}
-	commit := coord.Commit{Member: req.MemberID, Instance: req.InstanceID, Generation: req.Generation}
+	commit := coord.Commit{Member: req.MemberID, Instance: req.InstanceID, Generation: req.Generation, Epochs: c.Version >= 9}
 	commit.Offsets, resp.Topics = a.committed(c, req.Topics, c.Version >= 10, c.Version >= 6)
 	done := c.Park()
 	a.Groups.Commit(c.Context, req.Group, commit, func(err error) {

@@ -10,8 +10,6 @@ import (
 
 var _ = handle(0, 5, (*API).listGroups)
 
-const classicGroup = "classic"
-
 func (a *API) listGroups(c *Call, req *kmsg.ListGroupsRequest, resp *kmsg.ListGroupsResponse) error {
 	all, err := a.Groups.List()
 	if err != nil {
@@ -22,11 +20,11 @@ func (a *API) listGroups(c *Call, req *kmsg.ListGroupsRequest, resp *kmsg.ListGr
 		if !everything && !a.may(c, auth.Describe, auth.Group, d.ID) {
 			continue
 		}
-		if !passes(req.StatesFilter, string(d.State)) || !passes(req.TypesFilter, classicGroup) {
+		if !passes(req.StatesFilter, string(d.State)) || !passes(req.TypesFilter, d.Kind) {
 			continue
 		}
 		g := kmsg.NewListGroupsResponseGroup()
-		g.Group, g.ProtocolType, g.GroupState, g.GroupType = d.ID, d.ProtocolType, string(d.State), classicGroup
+		g.Group, g.ProtocolType, g.GroupState, g.GroupType = d.ID, d.ProtocolType, string(d.State), d.Kind
 		resp.Groups = append(resp.Groups, g)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"syscall"
 
+	"github.com/leatstream/leat/broker/internal/group"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/leatstream/leat/broker/internal/storage"
@@ -86,6 +87,10 @@ func message(err error) *string {
 	var worded *meta.Error
 	if errors.As(err, &worded) {
 		return kmsg.StringPtr(worded.Message)
+	}
+	var why *group.Refusal
+	if errors.As(err, &why) {
+		return kmsg.StringPtr(why.Why)
 	}
 	var bare *kerr.Error
 	if errors.As(err, &bare) {

@@ -11,6 +11,7 @@ type feature struct {
 
 // features are Kafka's names and levels, by name.
 var features = []feature{
+	{name: "group.version", level: 1},             // the consumer protocol of KIP-848
 	{name: "metadata.version", level: 33, min: 7}, // 4.4-IV2, and from 3.3-IV3 on
 }
 

@@ -17,5 +17,6 @@
 //
 // Tested by: restarts and power loss here, real clients through the broker.
 //
-// Format: kmsg's OffsetCommitKey/Value, GroupMetadataKey/Value and TxnMetadataKey/Value, which are Kafka's.
+// Format: kmsg's OffsetCommitKey/Value, GroupMetadataKey/Value and TxnMetadataKey/Value, which are Kafka's;
+// consumer_record.go has those of consumer groups.
 package coord

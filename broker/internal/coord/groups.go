@@ -51,6 +51,7 @@ func (g *Groups) settings() group.Config {
 	return group.Config{
 		InitialDelay: g.cfg.Broker.Millis("group.initial.rebalance.delay.ms"),
 		MaxSize:      int(g.cfg.Broker.Int("group.max.size")),
+		Consumer:     g.consumerSettings(),
 	}
 }
 
@@ -86,7 +87,19 @@ func (g *Groups) Join(ctx context.Context, id string, j group.Join, done func(*g
 		}
 		m = s.create(id)
 	}
-	s.apply(m, m.Join(g.cfg.Clock(), j))
+	now := g.cfg.Clock()
+	switch {
+	case m.consumer == nil:
+		s.apply(m, m.classic.Join(now, j))
+	case m.consumer.State() == group.Empty: // nobody is in: it gives way to a classic group
+		gone := m.removal()
+		epoch := m.consumer.Epoch
+		m.classic, m.consumer = group.New(id, g.settings(), newID), nil
+		m.classic.Generation = epoch
+		s.apply(m, m.classic.Join(now, j), gone...)
+	default:
+		s.apply(m, m.consumer.Join(now, g.topics(), j))
+	}
 }
 
 // Sync gives a member its assignment. done gets the answer, once, perhaps later.
@@ -97,7 +110,11 @@ func (g *Groups) Sync(ctx context.Context, id string, sync group.Sync, done func
 		done(nil, err)
 		return
 	}
-	s.apply(m, m.Sync(g.cfg.Clock(), sync))
+	if m.consumer != nil {
+		s.apply(m, m.consumer.Sync(g.cfg.Clock(), g.topics(), sync))
+		return
+	}
+	s.apply(m, m.classic.Sync(g.cfg.Clock(), sync))
 }
 
 // find returns a group's shard, locked, and the group.
@@ -121,8 +138,13 @@ func (g *Groups) Heartbeat(ctx context.Context, id, member string, instance *str
 	if err != nil {
 		return err
 	}
-	err = m.Heartbeat(g.cfg.Clock(), member, instance, generation)
-	s.apply(m, group.Effects{})
+	var effects group.Effects
+	if m.consumer != nil {
+		effects, err = m.consumer.ClassicHeartbeat(g.cfg.Clock(), g.topics(), member, instance, generation)
+	} else {
+		err = m.classic.Heartbeat(g.cfg.Clock(), member, instance, generation)
+	}
+	s.apply(m, effects)
 	return err
 }
 
@@ -134,7 +156,12 @@ func (g *Groups) Leave(ctx context.Context, id, member string, instance *string,
 		done(err)
 		return
 	}
-	effects, err := m.Leave(g.cfg.Clock(), member, instance)
+	var effects group.Effects
+	if m.consumer != nil {
+		effects, err = m.consumer.Leave(g.cfg.Clock(), g.topics(), member, instance)
+	} else {
+		effects, err = m.classic.Leave(g.cfg.Clock(), member, instance)
+	}
 	effects.Answers = append(effects.Answers, group.Answer{Token: answer(func(a group.Answer) { done(a.Err) }), Err: err})
 	s.apply(m, effects)
 }
@@ -142,6 +169,7 @@ func (g *Groups) Leave(ctx context.Context, id, member string, instance *string,
 // Described is a group as tools see it.
 type Described struct {
 	ID           string
+	Kind         string
 	State        group.State
 	ProtocolType string
 	Protocol     string
@@ -165,11 +193,15 @@ func (g *Groups) Describe(ctx context.Context, id string) (Described, error) {
 		return Described{ID: id}, err
 	}
 	defer s.mu.Unlock()
-	d := Described{ID: id, State: m.State, ProtocolType: m.ProtocolType, Protocol: m.Protocol}
-	for _, x := range m.Ordered() {
+	c := m.classic
+	if c == nil {
+		return Described{ID: id, State: group.Dead}, &group.Refusal{Code: kerr.GroupIDNotFound, Why: fmt.Sprintf("Group %s is not a classic group.", id)}
+	}
+	d := Described{ID: id, Kind: ClassicGroup, State: c.State, ProtocolType: c.ProtocolType, Protocol: c.Protocol}
+	for _, x := range c.Ordered() {
 		dm := DescribedMember{ID: x.ID, ClientID: x.ClientID, ClientHost: x.ClientHost, Instance: x.Instance}
-		if m.State == group.Stable {
-			dm.Metadata, dm.Assignment = m.Metadata(x), x.Assignment
+		if c.State == group.Stable {
+			dm.Metadata, dm.Assignment = c.Metadata(x), x.Assignment
 		}
 		d.Members = append(d.Members, dm)
 	}
@@ -186,7 +218,7 @@ func (g *Groups) List() ([]Described, error) {
 	for _, s := range shards {
 		s.mu.Lock()
 		for id, m := range s.groups {
-			out = append(out, Described{ID: id, State: m.State, ProtocolType: m.ProtocolType})
+			out = append(out, Described{ID: id, Kind: m.kind(), State: m.state(), ProtocolType: m.protocolType()})
 		}
 		s.mu.Unlock()
 	}
@@ -209,19 +241,17 @@ func (g *Groups) Delete(ctx context.Context, id string, done func(error)) {
 	case err != nil:
 		done(err)
 		return
-	case m.State != group.Empty:
+	case m.state() != group.Empty:
 		s.mu.Unlock()
 		done(kerr.NonEmptyGroup)
 		return
 	}
-	records := []record{groupTombstone(id)}
+	records := m.removal()
 	for at := range s.partitions(m) {
 		records = append(records, offsetTombstone(id, at))
 		s.withdraw(id, at)
 	}
-	m.Kill()
-	m.stop()
-	delete(s.groups, id)
+	s.drop(m)
 	s.mu.Unlock()
 	s.write(records, done)
 }

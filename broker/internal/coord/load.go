@@ -16,24 +16,33 @@ func (s *shard) load() error {
 	if s.loaded {
 		return nil
 	}
-	metadata := map[string]*kmsg.GroupMetadataValue{}
+	l := loaded{classic: map[string]*kmsg.GroupMetadataValue{}, consumers: map[string]*group.Consumer{}}
 	if err := s.log.replay(func(h *batch.Header, r *batch.Record) {
-		if err := s.replay(metadata, h, r); err != nil { // one record is not worth all groups of the partition
+		if err := s.replay(&l, h, r); err != nil { // one record is not worth all groups of the partition
 			s.groupsOf.cfg.Log.Error("a record of the offsets topic cannot be read and is passed over", "offset", h.BaseOffset+int64(r.OffsetDelta), "error", err)
 		}
 	}, func(m batch.Marker) { s.decide(m.ProducerID, m.Commit) }); err != nil {
 		return err
 	}
 	now := s.groupsOf.cfg.Clock()
-	for id, v := range metadata {
+	for id, v := range l.classic {
 		s.restore(id, v, now)
+	}
+	for id, c := range l.consumers {
+		s.restoreConsumer(id, c, now)
 	}
 	s.loaded = true
 	return nil
 }
 
+// loaded is what the log has said so far of groups, beside their offsets.
+type loaded struct {
+	classic   map[string]*kmsg.GroupMetadataValue
+	consumers map[string]*group.Consumer
+}
+
 // replay applies one record of the log. Records of other kinds, which a later version may write, are passed over.
-func (s *shard) replay(metadata map[string]*kmsg.GroupMetadataValue, h *batch.Header, r *batch.Record) error {
+func (s *shard) replay(l *loaded, h *batch.Header, r *batch.Record) error {
 	if len(r.Key) < 2 {
 		return nil
 	}
@@ -50,15 +59,18 @@ func (s *shard) replay(metadata map[string]*kmsg.GroupMetadataValue, h *batch.He
 			return err
 		}
 		if r.Value == nil {
-			delete(metadata, k.Group)
-			delete(s.groups, k.Group)
+			delete(l.classic, k.Group) // its offsets have records of their own
 			return nil
 		}
 		v := &kmsg.GroupMetadataValue{}
 		if err := v.ReadFrom(append([]byte(nil), r.Value...)); err != nil {
 			return err
 		}
-		metadata[k.Group] = v
+		l.classic[k.Group] = v
+	case consumerEpochKey, consumerMemberKey, consumerTargetEpochKey, consumerTargetKey, consumerCurrentKey, consumerRegexKey:
+		return replayConsumer(r.Key, r.Value, l.consumers, func(id string) *group.Consumer {
+			return group.NewConsumer(id, s.groupsOf.settings(), newID)
+		})
 	}
 	return nil
 }
@@ -68,7 +80,9 @@ func (s *shard) replayOffset(k *kmsg.OffsetCommitKey, h *batch.Header, r *batch.
 	m := s.groups[k.Group]
 	if r.Value == nil {
 		if m != nil {
-			delete(m.offsets, at)
+			if delete(m.offsets, at); len(m.offsets) == 0 {
+				delete(s.groups, k.Group)
+			}
 		}
 		s.withdraw(k.Group, at)
 		return nil
@@ -95,13 +109,14 @@ func (s *shard) restore(id string, v *kmsg.GroupMetadataValue, now time.Time) {
 	if m == nil {
 		m = s.create(id)
 	}
-	m.Generation, m.ProtocolType = v.Generation, v.ProtocolType
+	c := m.classic
+	c.Generation, c.ProtocolType = v.Generation, v.ProtocolType
 	if len(v.Members) == 0 || v.Protocol == nil || v.Leader == nil {
 		return
 	}
-	m.State, m.Protocol, m.Leader = group.Stable, *v.Protocol, *v.Leader
+	c.State, c.Protocol, c.Leader = group.Stable, *v.Protocol, *v.Leader
 	for _, x := range v.Members {
-		m.Restore(&group.Member{
+		c.Restore(&group.Member{
 			ID: x.MemberID, Instance: x.InstanceID, ClientID: x.ClientID, ClientHost: x.ClientHost,
 			SessionTimeout:   time.Duration(x.SessionTimeoutMillis) * time.Millisecond,
 			RebalanceTimeout: time.Duration(x.RebalanceTimeoutMillis) * time.Millisecond,
@@ -109,5 +124,20 @@ func (s *shard) restore(id string, v *kmsg.GroupMetadataValue, now time.Time) {
 			Assignment:       x.Assignment,
 		}, now)
 	}
+	m.arm()
+}
+
+// restoreConsumer is restore for a group of the consumer protocol. One without an epoch is what compaction left of one
+// that is gone.
+func (s *shard) restoreConsumer(id string, c *group.Consumer, now time.Time) {
+	if c.Epoch == 0 && len(c.Members) == 0 {
+		return
+	}
+	m := s.groups[id]
+	if m == nil {
+		m = s.add(&managed{id: id})
+	}
+	m.classic, m.consumer = nil, c
+	c.Restored(now)
 	m.arm()
 }

@@ -30,8 +30,18 @@ type Committed struct {
 type Commit struct {
 	Member     string
 	Instance   *string
-	Generation int32 // -1 with no member: from outside the group
+	Generation int32 // or epoch; -1 with no member: from outside the group
+	Epochs     bool  // version 9 on: the client knows of epochs and of groups that do not exist
 	Offsets    []Committed
+}
+
+func (c *Commit) claim(t topics) group.Claim {
+	claim := group.Claim{Member: c.Member, Instance: c.Instance, Epoch: c.Generation, KnowsEpochs: c.Epochs}
+	for _, o := range c.Offsets {
+		id, _ := t.Find(o.Topic)
+		claim.Partitions = append(claim.Partitions, group.TopicPartition{Topic: id, Index: o.Partition})
+	}
+	return claim
 }
 
 // Commit stores offsets. done is called once, when they are durable, and then Fetch returns them.
@@ -44,9 +54,13 @@ func (g *Groups) Commit(ctx context.Context, id string, c Commit, done func(erro
 	s.mu.Lock()
 	m := s.groups[id]
 	if m == nil {
-		if c.Generation >= 0 || c.Member != "" {
+		if c.Generation >= 0 {
 			s.mu.Unlock()
-			done(kerr.IllegalGeneration)
+			if c.Epochs {
+				done(kerr.GroupIDNotFound)
+			} else {
+				done(kerr.IllegalGeneration)
+			}
 			return
 		}
 		if len(c.Offsets) == 0 { // nothing to make a group for
@@ -56,7 +70,7 @@ func (g *Groups) Commit(ctx context.Context, id string, c Commit, done func(erro
 		}
 		m = s.create(id)
 	}
-	if err := m.Commit(g.cfg.Clock(), c.Member, c.Instance, c.Generation); err != nil {
+	if err := m.commit(g.cfg.Clock(), c.claim(g.topics())); err != nil {
 		s.mu.Unlock()
 		done(err)
 		return
@@ -122,20 +136,21 @@ func (g *Groups) Offsets(ctx context.Context, id string) ([]Committed, error) {
 	return out, nil
 }
 
-// CheckMember proves that an OffsetFetch (version 9 on) comes from a member, or from outside.
+// CheckMember proves that an OffsetFetch (version 9 on) comes from a member, or from outside. In classic groups anybody
+// may ask.
 func (g *Groups) CheckMember(ctx context.Context, id, member string, epoch int32) error {
-	if member == "" && epoch < 0 {
+	s, m, err := g.find(ctx, id)
+	if errors.Is(err, kerr.UnknownMemberID) { // no group: nothing is committed
 		return nil
 	}
-	s, m, err := g.find(ctx, id)
 	if err != nil {
 		return err
 	}
 	defer s.mu.Unlock()
-	if m.State == group.Dead || m.Members[member] == nil {
-		return kerr.UnknownMemberID
+	if m.consumer == nil {
+		return nil
 	}
-	return nil
+	return m.consumer.Fetch(member, epoch)
 }
 
 // TopicsGone removes the offsets of topics that were deleted: a topic made anew under an old name begins without them.

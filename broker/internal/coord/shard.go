@@ -26,18 +26,21 @@ type shard struct {
 	writing sync.Mutex // held while a batch gets its place in the log
 }
 
-// managed is a group with what the coordinator keeps beside it.
+// managed is a group, of either kind, with what the coordinator keeps beside it.
 type managed struct {
-	*group.Group
-	shard   *shard
-	offsets map[partition]Offset
-	timer   *time.Timer
-	armed   time.Time
-	stopped bool
-
-	persisting int            // records of the group that are not durable yet
-	late       []group.Answer // answers that build on them
+	id       string
+	classic  *group.Group    // nil: it is a consumer group
+	consumer *group.Consumer // nil: it is a classic group
+	shard    *shard
+	offsets  map[partition]Offset
+	timer    *time.Timer
+	armed    time.Time
+	stopped  bool
+	last     *write // the last records of the group, while they are not durable
 }
+
+// write is records of a group on their way, with the answers that build on them.
+type write struct{ late []group.Answer }
 
 // partition is one that offsets are committed for.
 type partition struct {
@@ -59,27 +62,38 @@ func (s *shard) close() {
 	}
 }
 
-// create makes a group. The caller holds the lock.
+// create makes a classic group. The caller holds the lock.
 func (s *shard) create(id string) *managed {
-	m := &managed{Group: group.New(id, s.groupsOf.settings(), newID), shard: s, offsets: map[partition]Offset{}}
-	s.groups[id] = m
+	return s.add(&managed{id: id, classic: group.New(id, s.groupsOf.settings(), newID)})
+}
+
+func (s *shard) add(m *managed) *managed {
+	m.shard, m.offsets = s, map[partition]Offset{}
+	s.groups[m.id] = m
 	return m
 }
 
-// apply lets effects happen, arms the timer, and gives the lock back. What must be durable is, before answers leave.
-func (s *shard) apply(m *managed, e group.Effects) {
-	m.arm()
-	var records []record
-	if e.Persist {
-		records = append(records, groupRecord(m.Group, s.groupsOf.cfg.Clock()))
+// apply lets effects happen, behind records that come first, arms the timer, and gives the lock back. What must be
+// durable is, before answers leave.
+func (s *shard) apply(m *managed, e group.Effects, first ...record) {
+	records := first
+	for _, ch := range e.Changes {
+		records = append(records, consumerRecord(m, ch))
 	}
+	if e.Became != nil {
+		m.classic, m.consumer = e.Became, nil
+	}
+	if e.Persist {
+		records = append(records, groupRecord(m.classic, s.groupsOf.cfg.Clock()))
+	}
+	m.arm()
 	if len(records) == 0 {
 		now := e.Answers
-		if m.persisting > 0 { // an assignment leaves with the record that says so, not before
+		if m.last != nil { // an assignment leaves with the record that says so, not before
 			now = nil
 			for _, a := range e.Answers {
-				if a.Sync != nil {
-					m.late = append(m.late, a)
+				if a.Err == nil && (a.Sync != nil || m.consumer != nil) {
+					m.last.late = append(m.last.late, a)
 				} else {
 					now = append(now, a)
 				}
@@ -89,13 +103,14 @@ func (s *shard) apply(m *managed, e group.Effects) {
 		deliver(now, nil)
 		return
 	}
-	m.persisting++
+	w := &write{}
+	m.last = w
 	s.writeLocked(records, func(_ int64, err error) {
 		deliver(e.Answers, err)
 		s.mu.Lock()
-		var late []group.Answer
-		if m.persisting--; m.persisting == 0 {
-			late, m.late = m.late, nil
+		late := w.late
+		if m.last == w {
+			m.last = nil
 		}
 		s.mu.Unlock()
 		deliver(late, err)
@@ -129,7 +144,7 @@ func (s *shard) writeLocked(records []record, done func(base int64, err error)) 
 
 // arm sets the timer for the group's next deadline. It fires too early when deadlines moved: then it is set again.
 func (m *managed) arm() {
-	next := m.Next()
+	next := m.next()
 	if next.IsZero() || m.stopped || !m.armed.IsZero() && !next.Before(m.armed) {
 		return
 	}
@@ -150,7 +165,16 @@ func (m *managed) tick() {
 		return
 	}
 	m.armed = time.Time{}
-	s.apply(m, m.Tick(s.groupsOf.cfg.Clock()))
+	s.apply(m, m.timePasses(s.groupsOf.cfg.Clock()))
+}
+
+// drop takes a group out. The caller holds the lock.
+func (s *shard) drop(m *managed) {
+	if m.classic != nil {
+		m.classic.Kill()
+	}
+	m.stop()
+	delete(s.groups, m.id)
 }
 
 // stop ends the timer. The caller holds the shard's lock.

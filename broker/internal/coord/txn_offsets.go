@@ -92,11 +92,16 @@ func (s *shard) mayCommitPending(id string, c *Commit) error {
 	case m == nil && len(c.Offsets) > 0:
 		s.create(id)
 		return nil
-	case m == nil || c.Generation < 0 && c.Member == "" && c.Instance == nil:
+	case m == nil:
 		return nil
 	}
-	err := m.Commit(s.groupsOf.cfg.Clock(), c.Member, c.Instance, c.Generation)
+	claim := c.claim(s.groupsOf.topics())
+	claim.Transactional = true
+	err := m.commit(s.groupsOf.cfg.Clock(), claim)
 	m.arm()
+	if errors.Is(err, kerr.StaleMemberEpoch) { // a word that producers do not know
+		err = kerr.IllegalGeneration
+	}
 	return err
 }
 
@@ -172,7 +177,7 @@ func (s *shard) unstable(group string) map[partition]bool {
 
 // partitions are those that a group has committed offsets of, decided or not. The caller holds the lock.
 func (s *shard) partitions(m *managed) map[partition]bool {
-	all := s.unstable(m.ID)
+	all := s.unstable(m.id)
 	if all == nil {
 		all = map[partition]bool{}
 	}

@@ -25,6 +25,7 @@ const (
 type Config struct {
 	InitialDelay time.Duration // how long a new group waits for more members
 	MaxSize      int
+	Consumer     ConsumerConfig
 }
 
 // Protocol is an assignor that a member knows, with its subscription for it.
@@ -89,6 +90,7 @@ type Answer struct {
 	Err   error
 	Join  *Joined
 	Sync  *Synced
+	Beat  *Beaten
 }
 
 // Joined answers a join.
@@ -111,7 +113,9 @@ type Synced struct {
 
 // Effects are what an event asks for, in this order: persist, then answer.
 type Effects struct {
-	Persist bool // the group's state must be durable before the answers leave
+	Changes []Change // records of a consumer group that must be durable before the answers leave
+	Persist bool     // the same for the one record of a classic group
+	Became  *Group   // the consumer group is over, its members go on in this classic one
 	Answers []Answer
 }
 
@@ -178,20 +182,38 @@ func (g *Group) Heartbeat(now time.Time, id string, instance *string, generation
 	return nil
 }
 
-// Commit proves that a member may commit offsets. Without member and generation it is allowed while nobody is in.
-func (g *Group) Commit(now time.Time, id string, instance *string, generation int32) error {
-	if generation < 0 && id == "" && instance == nil {
-		if g.State != Empty {
-			return kerr.UnknownMemberID
-		}
+// Claim is what somebody says who commits offsets.
+type Claim struct {
+	Member        string
+	Instance      *string
+	Epoch         int32 // the generation in a classic group; negative: from outside the group
+	KnowsEpochs   bool  // OffsetCommit version 9 on
+	Transactional bool
+	Partitions    []TopicPartition
+}
+
+// Commit proves that a member may commit offsets. From outside it is allowed while nobody is in; in a transaction nobody
+// need say who it is, and no state of the group forbids it.
+func (g *Group) Commit(now time.Time, claim Claim) error {
+	switch {
+	case g.State == Dead:
+		return kerr.CoordinatorNotAvailable
+	case claim.Epoch < 0 && g.State == Empty:
 		return nil
+	case claim.Epoch < 0 && claim.Member == "" && claim.Instance == nil:
+		if claim.Transactional {
+			return nil
+		}
+		return kerr.UnknownMemberID
 	}
-	m, err := g.find(id, instance)
+	m, err := g.find(claim.Member, claim.Instance)
 	switch {
 	case err != nil:
 		return err
-	case generation != g.Generation:
+	case claim.Epoch != g.Generation:
 		return kerr.IllegalGeneration
+	case claim.Transactional:
+		return nil
 	case g.State == CompletingRebalance:
 		return kerr.RebalanceInProgress
 	}
@@ -315,10 +337,10 @@ func (g *Group) maxRebalance() time.Duration {
 }
 
 // makeID is a member id of Kafka's form: the client's name, or the instance's, and something random.
-func (g *Group) makeID(clientID string, instance *string) string {
+func makeID(clientID string, instance *string, newID func() string) string {
 	prefix := clientID
 	if instance != nil {
 		prefix = *instance
 	}
-	return fmt.Sprintf("%s-%s", cmp.Or(prefix, "member"), g.newID())
+	return fmt.Sprintf("%s-%s", cmp.Or(prefix, "member"), newID())
 }

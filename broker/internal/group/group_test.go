@@ -149,10 +149,10 @@ func TestRefusals(t *testing.T) {
 	}{
 		{g.Heartbeat(start, ids[0], nil, 7), kerr.IllegalGeneration},
 		{g.Heartbeat(start, "nobody", nil, 1), kerr.UnknownMemberID},
-		{g.Commit(start, ids[0], nil, 1), nil},
-		{g.Commit(start, ids[0], nil, 0), kerr.IllegalGeneration},
-		{g.Commit(start, "", nil, -1), kerr.UnknownMemberID},
-		{newGroup().Commit(start, "", nil, -1), nil},
+		{g.Commit(start, Claim{Member: ids[0], Epoch: 1}), nil},
+		{g.Commit(start, Claim{Member: ids[0]}), kerr.IllegalGeneration},
+		{g.Commit(start, Claim{Epoch: -1}), kerr.UnknownMemberID},
+		{newGroup().Commit(start, Claim{Epoch: -1}), nil},
 	} {
 		if !errors.Is(c.got, c.want) {
 			t.Errorf("%v, want %v", c.got, c.want)

@@ -34,11 +34,11 @@ func (g *Group) Join(now time.Time, j Join) Effects {
 	case j.MemberID == "" && j.Instance != nil && g.static[*j.Instance] != "":
 		g.replace(now, j, &e)
 	case j.MemberID == "" && j.Instance == nil && j.KnownIDs:
-		id := g.makeID(j.ClientID, nil)
+		id := makeID(j.ClientID, nil, g.newID)
 		g.pending[id] = now.Add(j.SessionTimeout)
 		e.Answers = append(e.Answers, Answer{Token: j.Token, Err: kerr.MemberIDRequired, Join: &Joined{MemberID: id, Generation: -1}})
 	case j.MemberID == "":
-		g.add(now, g.makeID(j.ClientID, j.Instance), j, &e)
+		g.add(now, makeID(j.ClientID, j.Instance, g.newID), j, &e)
 	case j.Instance == nil && g.isPending(j.MemberID):
 		delete(g.pending, j.MemberID)
 		g.add(now, j.MemberID, j, &e)
@@ -146,7 +146,7 @@ func (g *Group) replace(now time.Time, j Join, e *Effects) {
 	e.fail(old.join, kerr.FencedInstanceID)
 	e.fail(old.sync, kerr.FencedInstanceID)
 	oldLeader, leads := g.Leader, g.Leader == old.ID
-	m := &Member{ID: g.makeID(j.ClientID, j.Instance), Instance: j.Instance, Assignment: old.Assignment}
+	m := &Member{ID: makeID(j.ClientID, j.Instance, g.newID), Instance: j.Instance, Assignment: old.Assignment}
 	at := slices.Index(g.order, old.ID)
 	g.forget(old)
 	m.update(now, j)

@@ -1,0 +1,320 @@
+package group
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// world is the topics of a story: the first byte of an id is the first of the name.
+type world struct {
+	partitions map[string]int32
+	version    int
+}
+
+func (w *world) Version() any { return w.version }
+
+func (w *world) Find(name string) (TopicID, int32) {
+	if w.partitions[name] == 0 {
+		return TopicID{}, 0
+	}
+	var id TopicID
+	copy(id[:], name)
+	return id, w.partitions[name]
+}
+
+func (w *world) Name(id TopicID) string {
+	name := strings.TrimRight(string(id[:]), "\x00")
+	if w.partitions[name] == 0 {
+		return ""
+	}
+	return name
+}
+
+func (w *world) Names() []string { return slices.Sorted(maps.Keys(w.partitions)) }
+
+func (w *world) set(name string, partitions int32) {
+	if w.partitions == nil {
+		w.partitions = map[string]int32{}
+	}
+	if partitions == 0 {
+		delete(w.partitions, name)
+	} else {
+		w.partitions[name] = partitions
+	}
+	w.version++
+}
+
+func consumerConfig() Config {
+	return Config{
+		InitialDelay: 50 * time.Millisecond, MaxSize: 5,
+		Consumer: ConsumerConfig{
+			SessionTimeout: 45 * time.Second, Heartbeat: 5 * time.Second, MaxSize: 5,
+			Assignors: []string{Uniform, Range}, Upgrade: true, Downgrade: true,
+		},
+	}
+}
+
+func all(string) bool { return true }
+
+// scene is one group in a story, of whichever kind it is at the moment.
+type scene struct {
+	world
+	now      time.Time
+	consumer *Consumer
+	classic  *Group
+}
+
+// TestScenes plays testdata: a command a step, with what the group answers, which records it asks for, and what it is.
+func TestScenes(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		n := 0
+		s := &scene{now: start, consumer: NewConsumer("g", consumerConfig(), func() string { n++; return fmt.Sprint(n) })}
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string { return s.play(t, d) })
+	})
+}
+
+func (s *scene) play(t *testing.T, d *datadriven.TestData) string {
+	arg := func(name string) (string, bool) {
+		for _, a := range d.CmdArgs {
+			if a.Key == name && len(a.Vals) > 0 {
+				return strings.Join(a.Vals, ","), true
+			}
+		}
+		return "", false
+	}
+	text := func(name string) *string {
+		if v, ok := arg(name); ok {
+			return &v
+		}
+		return nil
+	}
+	number := func(name string, def int) int {
+		v, ok := arg(name)
+		if !ok {
+			return def
+		}
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			t.Fatalf("%s: %v", d.Pos, err)
+		}
+		return n
+	}
+	who := ""
+	if len(d.CmdArgs) > 0 && len(d.CmdArgs[0].Vals) == 0 {
+		who = strings.Trim(d.CmdArgs[0].Key, `"`)
+	}
+	switch d.Cmd {
+	case "classic": // the group begins as a classic one
+		s.consumer, s.classic = nil, New("g", consumerConfig(), s.consumer.newID)
+		return ""
+	case "config":
+		c := &s.consumer.cfg.Consumer
+		c.MaxSize = number("max", c.MaxSize)
+		c.Downgrade = number("downgrade", 1) == 1
+		return ""
+	case "topics":
+		for _, a := range d.CmdArgs {
+			n, _ := strconv.Atoi(a.Vals[0])
+			s.set(a.Key, int32(n))
+		}
+		return ""
+	case "beat":
+		b := Beat{
+			Token: who, Member: who, Epoch: int32(number("epoch", 0)), Instance: text("instance"), Rack: text("rack"), RebalanceTimeout: -1,
+			Regex: text("regex"), Assignor: text("assignor"), ClientID: "c", ClientHost: "/h", OwnID: true, Visible: all,
+		}
+		if v, ok := arg("topics"); ok {
+			b.Topics = strings.FieldsFunc(v, func(r rune) bool { return r == ',' })
+			if b.Topics == nil {
+				b.Topics = []string{}
+			}
+		}
+		if v, ok := arg("owned"); ok {
+			b.Owned = s.partitionsOf(v)
+		}
+		if b.Epoch == 0 {
+			b.RebalanceTimeout, b.Owned = 30*time.Second, []TopicPartition{}
+		}
+		if err := b.Check(consumerConfig()); err != nil {
+			return s.told(Effects{Answers: []Answer{{Token: who, Err: err}}})
+		}
+		if s.classic != nil {
+			c, e := s.classic.Upgrade(s.now, s, b)
+			if c != nil {
+				s.consumer, s.classic = c, nil
+			}
+			return s.told(e)
+		}
+		return s.told(s.consumer.Heartbeat(s.now, s, b))
+	case "join":
+		name, _ := arg("protocol")
+		if name == "" {
+			name = "range"
+		}
+		v := kmsg.NewConsumerMemberMetadata()
+		v.Version = 1
+		if topics, ok := arg("topics"); ok {
+			v.Topics = strings.Split(topics, ",")
+		}
+		if owned, ok := arg("owned"); ok {
+			for _, p := range s.partitionsOf(owned) {
+				v.OwnedPartitions = append(v.OwnedPartitions, kmsg.ConsumerMemberMetadataOwnedPartition{Topic: s.Name(p.Topic), Partitions: []int32{p.Index}})
+			}
+		}
+		id, _ := arg("as")
+		j := Join{
+			Token: who, MemberID: id, Instance: text("instance"), ClientID: who, ClientHost: "/h", SessionTimeout: 10 * time.Second,
+			RebalanceTimeout: 20 * time.Second, ProtocolType: "consumer", Protocols: []Protocol{{name, v.AppendTo(nil)}}, KnownIDs: number("known", 0) == 1,
+		}
+		if s.classic != nil {
+			return s.told(s.classic.Join(s.now, j))
+		}
+		return s.told(s.consumer.Join(s.now, s, j))
+	case "sync":
+		y := Sync{Token: who, MemberID: who, Instance: text("instance"), Generation: int32(number("epoch", 0)), Assignments: map[string][]byte{}}
+		for line := range strings.Lines(d.Input) {
+			id, list, _ := strings.Cut(strings.TrimSpace(line), " ")
+			y.Assignments[id] = writeAssignment(s, 1, s.partitionsOf(list))
+		}
+		if s.classic != nil {
+			return s.told(s.classic.Sync(s.now, y))
+		}
+		return s.told(s.consumer.Sync(s.now, s, y))
+	case "heartbeat":
+		if s.classic != nil {
+			return s.verdict(s.classic.Heartbeat(s.now, who, text("instance"), int32(number("epoch", 0))))
+		}
+		e, err := s.consumer.ClassicHeartbeat(s.now, s, who, text("instance"), int32(number("epoch", 0)))
+		return s.verdict(err) + s.told(e)
+	case "leave":
+		e, err := s.consumer.Leave(s.now, s, who, text("instance"))
+		return s.told(e) + s.verdict(err)
+	case "commit":
+		old := number("old", 0) == 1
+		partitions, _ := arg("of")
+		return s.verdict(s.consumer.Commit(Claim{
+			Member: who, Epoch: int32(number("epoch", -1)), KnowsEpochs: !old, Transactional: number("txn", 0) == 1, Partitions: s.partitionsOf(partitions),
+		}))
+	case "fetch":
+		return s.verdict(s.consumer.Fetch(who, int32(number("epoch", -1))))
+	case "time":
+		d, err := time.ParseDuration(who)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.now = s.now.Add(d)
+		if s.classic != nil {
+			return s.told(s.classic.Tick(s.now))
+		}
+		return s.told(s.consumer.Tick(s.now, s))
+	case "show":
+		return s.show()
+	}
+	t.Fatalf("%s: no command %s", d.Pos, d.Cmd)
+	return ""
+}
+
+// partitionsOf reads "a:0,a:1".
+func (s *scene) partitionsOf(list string) []TopicPartition {
+	out := []TopicPartition{}
+	for _, w := range strings.FieldsFunc(list, func(r rune) bool { return r == ',' }) {
+		name, index, _ := strings.Cut(w, ":")
+		n, _ := strconv.Atoi(index)
+		id, _ := s.Find(name)
+		out = append(out, TopicPartition{id, int32(n)})
+	}
+	return out
+}
+
+func (s *scene) list(partitions []TopicPartition) string {
+	var out []string
+	for _, p := range partitions {
+		out = append(out, fmt.Sprintf("%s:%d", strings.TrimRight(string(p.Topic[:]), "\x00"), p.Index))
+	}
+	return "[" + strings.Join(out, " ") + "]"
+}
+
+func (s *scene) verdict(err error) string {
+	var code *kerr.Error
+	if !errors.As(err, &code) {
+		return ""
+	}
+	if why := err.Error(); why != code.Error() {
+		return code.Message + ": " + why + "\n"
+	}
+	return code.Message + "\n"
+}
+
+func (s *scene) told(e Effects) string {
+	var b strings.Builder
+	for _, a := range e.Answers {
+		fmt.Fprintf(&b, "%v: %s", a.Token, s.verdict(a.Err))
+		switch {
+		case a.Beat != nil && a.Beat.Assignment == nil:
+			fmt.Fprintf(&b, "%s is in epoch %d\n", a.Beat.Member, a.Beat.Epoch)
+		case a.Beat != nil:
+			fmt.Fprintf(&b, "%s is in epoch %d with %s\n", a.Beat.Member, a.Beat.Epoch, s.list(a.Beat.Assignment))
+		case a.Join != nil:
+			fmt.Fprintf(&b, "%s is in generation %d, protocol %s, leader %q\n", a.Join.MemberID, a.Join.Generation, a.Join.Protocol, a.Join.Leader)
+		case a.Sync != nil:
+			has, _, _ := readAssignment(s, a.Sync.Assignment)
+			fmt.Fprintf(&b, "assigned %s\n", s.list(has))
+		}
+	}
+	names := []string{"epoch", "regex", "member", "target-epoch", "target", "current"}
+	var changes []string
+	for _, ch := range e.Changes {
+		word := names[ch.Kind]
+		if ch.Name != "" {
+			word += " " + ch.Name
+		}
+		if ch.Gone {
+			word = "no " + word
+		}
+		changes = append(changes, word)
+	}
+	if e.Persist {
+		changes = append(changes, "classic group")
+	}
+	if len(changes) > 0 {
+		fmt.Fprintf(&b, "records: %s\n", strings.Join(changes, ", "))
+	}
+	if e.Became != nil {
+		s.consumer, s.classic = nil, e.Became
+		b.WriteString("the group is classic now\n")
+	}
+	return b.String()
+}
+
+func (s *scene) show() string {
+	var b strings.Builder
+	if s.classic != nil {
+		fmt.Fprintf(&b, "classic, %s, generation %d\n", s.classic.State, s.classic.Generation)
+		for _, m := range s.classic.Ordered() {
+			has, _, _ := readAssignment(s, m.Assignment)
+			fmt.Fprintf(&b, "  %s %s\n", m.ID, s.list(has))
+		}
+		return b.String()
+	}
+	c := s.consumer
+	fmt.Fprintf(&b, "%s, epoch %d, target of epoch %d, %s\n", c.State(), c.Epoch, c.TargetEpoch, c.Assignor())
+	states := map[MemberState]string{MemberStable: "stable", MemberUnrevoked: "unrevoked", MemberUnreleased: "unreleased"}
+	for _, m := range c.Ordered() {
+		fmt.Fprintf(&b, "  %s epoch %d %s has %s", m.ID, m.Epoch, states[m.State], s.list(m.Assigned.Sorted()))
+		if len(m.Revoking) > 0 {
+			fmt.Fprintf(&b, " gives up %s", s.list(m.Revoking.Sorted()))
+		}
+		fmt.Fprintf(&b, " shall have %s\n", s.list(m.Target))
+	}
+	return b.String()
+}
