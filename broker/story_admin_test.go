@@ -10,24 +10,26 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// metadata [no-create] [ids] TOPIC…; all topics without one, none with the argument none.
+// metadata [no-create] [by-id | by-id-with-empty-name] TOPIC…; all topics without one, none with the argument none.
 func (s *story) metadata(d *datadriven.TestData) string {
 	req := kmsg.NewPtrMetadataRequest()
 	req.AllowAutoTopicCreation = true
-	byID := false
+	byID, name := false, (*string)(nil)
 	for _, a := range bare(d) {
 		switch a {
 		case "no-create":
 			req.AllowAutoTopicCreation = false
 		case "by-id":
 			byID = true
+		case "by-id-with-empty-name":
+			byID, name = true, kmsg.StringPtr("")
 		case "none":
 			req.Topics = []kmsg.MetadataRequestTopic{}
 		default:
 			rt := kmsg.NewMetadataRequestTopic()
 			rt.Topic = kmsg.StringPtr(a)
 			if byID {
-				rt.Topic, rt.TopicID = nil, s.topicID(a)
+				rt.Topic, rt.TopicID = name, s.topicID(a)
 			}
 			req.Topics = append(req.Topics, rt)
 		}
@@ -164,7 +166,7 @@ func (s *story) deleteTopics(d *datadriven.TestData) string {
 	return b.String()
 }
 
-// createPartitions takes a topic a line: NAME COUNT [assign=…].
+// createPartitions takes a topic a line: NAME COUNT [assign=…]; assign= alone is an empty list.
 func (s *story) createPartitions(d *datadriven.TestData) string {
 	req := kmsg.NewPtrCreatePartitionsRequest()
 	req.ValidateOnly = slices.Contains(bare(d), "validate-only")
@@ -173,6 +175,10 @@ func (s *story) createPartitions(d *datadriven.TestData) string {
 		rt := kmsg.NewCreatePartitionsRequestTopic()
 		rt.Topic, rt.Count = fields[0], int32(number(fields[1]))
 		for _, f := range fields[2:] {
+			rt.Assignment = []kmsg.CreatePartitionsRequestTopicAssignment{}
+			if f == "assign=" {
+				continue
+			}
 			for _, p := range assignment(strings.TrimPrefix(f, "assign=")) {
 				rt.Assignment = append(rt.Assignment, kmsg.CreatePartitionsRequestTopicAssignment{Replicas: p})
 			}

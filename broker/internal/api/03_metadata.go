@@ -39,6 +39,9 @@ func (a *API) metadata(c *Call, req *kmsg.MetadataRequest, resp *kmsg.MetadataRe
 		if err != nil {
 			mt := kmsg.NewMetadataResponseTopic()
 			mt.Topic, mt.TopicID = want.Topic, want.TopicID
+			if byID(want) {
+				mt.Topic = nil
+			}
 			mt.ErrorCode, _ = refusal(err)
 			if mt.Topic == nil && c.Version < 12 {
 				mt.Topic = kmsg.StringPtr("")
@@ -53,7 +56,7 @@ func (a *API) metadata(c *Call, req *kmsg.MetadataRequest, resp *kmsg.MetadataRe
 
 // askedTopic finds a topic that the client may describe, by name or by id.
 func (a *API) askedTopic(c *Call, m *meta.Image, want kmsg.MetadataRequestTopic, notCreated map[string]error) (*meta.Topic, error) {
-	if want.Topic == nil {
+	if byID(want) {
 		t := m.TopicByID(want.TopicID)
 		if t == nil {
 			return nil, kerr.UnknownTopicID
@@ -73,6 +76,11 @@ func (a *API) askedTopic(c *Call, m *meta.Image, want kmsg.MetadataRequestTopic,
 		return nil, err
 	}
 	return nil, kerr.UnknownTopicOrPartition
+}
+
+// byID tells whether a topic is asked for by its id: Java's admin client then sends an empty name beside it, not a null one.
+func byID(want kmsg.MetadataRequestTopic) bool {
+	return want.Topic == nil || want.TopicID != [16]byte{}
 }
 
 func (a *API) metadataTopic(c *Call, t *meta.Topic, operations bool) kmsg.MetadataResponseTopic {
@@ -100,7 +108,7 @@ func (a *API) createAsked(c *Call, req *kmsg.MetadataRequest) (refused map[strin
 	m := a.Meta.Image()
 	var missing []string
 	for _, want := range req.Topics {
-		if want.Topic == nil || m.Topic(*want.Topic) != nil || internalTopic(*want.Topic) || meta.CheckTopicName(*want.Topic) != nil ||
+		if byID(want) || m.Topic(*want.Topic) != nil || internalTopic(*want.Topic) || meta.CheckTopicName(*want.Topic) != nil ||
 			!a.may(c, auth.Describe, auth.Topic, *want.Topic) {
 			continue
 		}

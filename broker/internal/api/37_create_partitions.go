@@ -20,6 +20,9 @@ func (a *API) createPartitions(c *Call, req *kmsg.CreatePartitionsRequest, resp 
 		*r = kmsg.NewCreatePartitionsResponseTopic()
 		r.Topic = t.Topic
 		var assignment [][]int32
+		if t.Assignment != nil {
+			assignment = [][]int32{} // an empty one is wrong, unlike a null one
+		}
 		for _, p := range t.Assignment {
 			assignment = append(assignment, p.Replicas)
 		}
