@@ -1,0 +1,2 @@
+# Apache's Java client.
+"${jvm[@]}" -cp "$tools" Main "$boot" java java-admin
