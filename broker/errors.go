@@ -44,9 +44,12 @@ func dirError(path string, err error) error {
 	}
 }
 
+// kafkasFile is in every data directory of Apache Kafka.
+const kafkasFile = "meta.properties"
+
 // foreignDir refuses a directory of Apache Kafka: its logs are laid out in another way, and are its own.
 func foreignDir(path string) error {
-	return &StartError{fmt.Sprintf("the data directory %s is one of Apache Kafka: it has a meta.properties", path),
+	return &StartError{fmt.Sprintf("the data directory %s is one of Apache Kafka: it has a %s", path, kafkasFile),
 		"name another directory with --data DIR; records move over by producing them again", nil}
 }
 

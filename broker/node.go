@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -23,7 +24,8 @@ import (
 	"github.com/leatstream/leat/broker/internal/wire"
 )
 
-// requestBudget is the memory for requests under way where queued.max.request.bytes does not say, in bytes.
+// requestBudget is the memory for requests under way where queued.max.request.bytes does not say, in bytes: this, or a
+// quarter of what the process may have.
 const requestBudget = 256 << 20
 
 // node is a broker that runs.
@@ -54,7 +56,7 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 			n = nil
 		}
 	}()
-	if _, err := p.fs.Stat(p.fs.PathJoin(p.dataDir, "meta.properties")); err == nil {
+	if _, err := p.fs.Stat(p.fs.PathJoin(p.dataDir, kafkasFile)); err == nil {
 		return n, foreignDir(p.dataDir)
 	}
 	if n.dir, err = storage.OpenDir(p.fs, p.dataDir); err != nil {
@@ -115,7 +117,7 @@ func budget(c *meta.BrokerConfig) int64 {
 	if n := c.Int("queued.max.request.bytes"); n > 0 {
 		return n
 	}
-	return requestBudget
+	return min(requestBudget, debug.SetMemoryLimit(-1)/4)
 }
 
 // loadMetadata replays the metadata log and opens the partitions that it says are here.

@@ -123,6 +123,12 @@ func (c *Cluster) stop() {
 	}
 }
 
+// Stop stops the broker as Ctrl-C does. Restart starts it again.
+func (c *Cluster) Stop() {
+	c.t.Helper()
+	c.stop()
+}
+
 // Restart stops the broker as Ctrl-C does, and starts it on the same data and address.
 func (c *Cluster) Restart() {
 	c.t.Helper()

@@ -74,7 +74,7 @@ func newRoot(std stdio) *cobra.Command {
 		return usageError("%w\n  hint: `%s --help` lists the flags", err, cmd.CommandPath())
 	})
 	root.AddCommand(devCommand(std), serveCommand(std), runCommand(std), testCommand(std), pluginCommand(std), produceCommand(std), consumeCommand(std), topicCommand(std), groupCommand(std), configCommand(std), benchCommand(std),
-		lintCommand(std), versionCommand(std))
+		lintCommand(std), doctorCommand(std), versionCommand(std))
 	return root
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/leatstream/leat/broker"
 	"github.com/leatstream/leat/internal/diag"
+	"github.com/leatstream/leat/internal/obs"
 	"github.com/spf13/cobra"
 )
 
@@ -88,6 +89,7 @@ func serveCommand(std stdio) *cobra.Command {
 		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			began := time.Now()
+			obs.KeepMemoryBelowLimit()
 			cfg, err := f.read(os.Environ(), cmd.Flags().Changed)
 			if err != nil {
 				return err
