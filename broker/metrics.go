@@ -175,14 +175,10 @@ func (n *node) writeGroups(w *obs.Writer, image *meta.Image) error {
 	w.Gauge("kafka_consumergroup_members", "Amount of members in a consumer group")
 	for _, g := range groups {
 		states[string(g.State)]++
-		d, err := n.groups.Describe(context.Background(), g.ID)
-		if err != nil {
-			continue // deleted since
-		}
-		w.Int(int64(len(d.Members)), "consumergroup", g.ID)
+		w.Int(int64(g.Size), "consumergroup", g.ID)
 		offsets, err := n.groups.Offsets(context.Background(), g.ID)
 		if err != nil {
-			continue
+			continue // deleted since
 		}
 		rows = n.appendBehind(rows, image, g.ID, offsets)
 	}

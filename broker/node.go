@@ -99,6 +99,7 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 	if err := n.register(ctx); err != nil {
 		return n, err
 	}
+	n.groups.Start()
 	n.txns.Start()
 	n.keeper = maintain(n.replicas, n.meta, p.config, p.logger)
 	return n, nil

@@ -223,3 +223,22 @@ func (s *story) deleteGroups(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+// deleteOffsets takes TOPIC:PARTITION a line.
+func (s *story) deleteOffsets(d *datadriven.TestData) string {
+	req := kmsg.NewPtrOffsetDeleteRequest()
+	req.Group = group(d)
+	for _, l := range lines(d.Input) {
+		topic, p, _ := strings.Cut(l, ":")
+		rp := kmsg.OffsetDeleteRequestTopicPartition{Partition: int32(number(p))}
+		req.Topics = append(req.Topics, kmsg.OffsetDeleteRequestTopic{Topic: topic, Partitions: []kmsg.OffsetDeleteRequestTopicPartition{rp}})
+	}
+	resp := s.send(d, req).(*kmsg.OffsetDeleteResponse)
+	out := verdict(resp.ErrorCode, nil)
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			out += fmt.Sprintf("\n%s:%d: %s", t.Topic, p.Partition, verdict(p.ErrorCode, nil))
+		}
+	}
+	return out
+}

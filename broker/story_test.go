@@ -96,6 +96,7 @@ var storyCommands = map[string]func(*story, *datadriven.TestData) string{
 	"list-transactions":     (*story).listTransactions,
 	"consumer-heartbeat":    (*story).consumerHeartbeat,
 	"describe-consumers":    (*story).describeConsumerGroups,
+	"delete-offsets":        (*story).deleteOffsets,
 }
 
 func (s *story) play(t *testing.T, d *datadriven.TestData) string {

@@ -16,6 +16,9 @@ func (a *API) offsetCommit(c *Call, req *kmsg.OffsetCommitRequest, resp *kmsg.Of
 		return nil
 	}
 	commit := coord.Commit{Member: req.MemberID, Instance: req.InstanceID, Generation: req.Generation, Epochs: c.Version >= 9}
+	if c.Version <= 4 && req.RetentionTimeMillis >= 0 {
+		commit.Retention = max(req.RetentionTimeMillis, 1)
+	}
 	commit.Offsets, resp.Topics = a.committed(c, req.Topics, c.Version >= 10, c.Version >= 6)
 	done := c.Park()
 	a.Groups.Commit(c.Context, req.Group, commit, func(err error) {

@@ -149,8 +149,9 @@ func appendOwned(v []byte, owned group.Owned) []byte {
 	return append(kbin.AppendCompactArrayLen(v, n), body...)
 }
 
-// replayConsumer applies one record of a consumer group to the group in groups, which is made where there is none.
-func replayConsumer(key, value []byte, groups map[string]*group.Consumer, make func(id string) *group.Consumer) error {
+// replayConsumer applies one record of a consumer group to the group in groups, which is made where there is none, and
+// returns it; nil: the record removes what was not there.
+func replayConsumer(key, value []byte, groups map[string]*group.Consumer, make func(id string) *group.Consumer) (*group.Consumer, error) {
 	k := kbin.Reader{Src: key}
 	kind := k.Int16()
 	id, name := k.String(), ""
@@ -158,14 +159,14 @@ func replayConsumer(key, value []byte, groups map[string]*group.Consumer, make f
 		name = k.String()
 	}
 	if err := k.Complete(); err != nil {
-		return err
+		return nil, err
 	}
 	c := groups[id]
 	if value == nil {
 		if c != nil {
 			forgetConsumer(c, kind, name)
 		}
-		return nil
+		return c, nil
 	}
 	if c == nil {
 		c = make(id)
@@ -173,7 +174,7 @@ func replayConsumer(key, value []byte, groups map[string]*group.Consumer, make f
 	}
 	v := kbin.Reader{Src: value}
 	if v.Int16() != consumerValueVersion {
-		return errors.New("the record is of a version that is not known")
+		return nil, errors.New("the record is of a version that is not known")
 	}
 	switch kind {
 	case consumerEpochKey:
@@ -200,9 +201,9 @@ func replayConsumer(key, value []byte, groups map[string]*group.Consumer, make f
 		x.Assigned, x.Revoking = readOwned(&v, x.Epoch), readOwned(&v, x.Epoch)
 	}
 	if !v.Ok() {
-		return kbin.ErrNotEnoughData
+		return nil, kbin.ErrNotEnoughData
 	}
-	return nil
+	return c, nil
 }
 
 // forgetConsumer applies a removal. Compaction may have left it alone, without what it removed and what came after.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/leatstream/leat/broker/internal/group"
 	"github.com/leatstream/leat/broker/internal/replica"
@@ -20,18 +22,41 @@ const OffsetsTopic = "__consumer_offsets"
 type Groups struct {
 	cfg   Config
 	topic topic[*shard]
+
+	stop    chan struct{}
+	keeping sync.WaitGroup
 }
 
 // New coordinates groups. Nothing is read before a group is asked for.
 func New(cfg Config) *Groups {
-	g := &Groups{cfg: cfg}
+	g := &Groups{cfg: cfg, stop: make(chan struct{})}
 	g.topic = topic[*shard]{cfg: &g.cfg, name: OffsetsTopic, shards: map[int32]*shard{}}
 	g.topic.make = func(p *replica.Partition) *shard { return newShard(g, p) }
 	return g
 }
 
+// Start looks after offsets whose time has come, until Close.
+func (g *Groups) Start() {
+	g.keeping.Go(func() {
+		rest := time.NewTicker(g.cfg.Broker.Millis("offsets.retention.check.interval.ms"))
+		defer rest.Stop()
+		for {
+			select {
+			case <-rest.C:
+				g.Expire()
+			case <-g.stop:
+				return
+			}
+		}
+	})
+}
+
 // Close stops the timers.
-func (g *Groups) Close() { g.topic.close() }
+func (g *Groups) Close() {
+	close(g.stop)
+	g.topic.close()
+	g.keeping.Wait()
+}
 
 // Ready makes the offsets topic if needed.
 func (g *Groups) Ready(ctx context.Context) error {
@@ -173,6 +198,7 @@ type Described struct {
 	State        group.State
 	ProtocolType string
 	Protocol     string
+	Size         int
 	Members      []DescribedMember
 }
 
@@ -197,7 +223,7 @@ func (g *Groups) Describe(ctx context.Context, id string) (Described, error) {
 	if c == nil {
 		return Described{ID: id, State: group.Dead}, &group.Refusal{Code: kerr.GroupIDNotFound, Why: fmt.Sprintf("Group %s is not a classic group.", id)}
 	}
-	d := Described{ID: id, Kind: ClassicGroup, State: c.State, ProtocolType: c.ProtocolType, Protocol: c.Protocol}
+	d := Described{ID: id, Kind: ClassicGroup, Size: len(c.Members), State: c.State, ProtocolType: c.ProtocolType, Protocol: c.Protocol}
 	for _, x := range c.Ordered() {
 		dm := DescribedMember{ID: x.ID, ClientID: x.ClientID, ClientHost: x.ClientHost, Instance: x.Instance}
 		if c.State == group.Stable {
@@ -218,7 +244,7 @@ func (g *Groups) List() ([]Described, error) {
 	for _, s := range shards {
 		s.mu.Lock()
 		for id, m := range s.groups {
-			out = append(out, Described{ID: id, Kind: m.kind(), State: m.state(), ProtocolType: m.protocolType()})
+			out = append(out, Described{ID: id, Kind: m.kind(), State: m.state(), ProtocolType: m.protocolType(), Size: m.size()})
 		}
 		s.mu.Unlock()
 	}
@@ -248,8 +274,7 @@ func (g *Groups) Delete(ctx context.Context, id string, done func(error)) {
 	}
 	records := m.removal()
 	for at := range s.partitions(m) {
-		records = append(records, offsetTombstone(id, at))
-		s.withdraw(id, at)
+		records = append(records, s.uncommit(m, at))
 	}
 	s.drop(m)
 	s.mu.Unlock()

@@ -16,7 +16,7 @@ func (s *shard) load() error {
 	if s.loaded {
 		return nil
 	}
-	l := loaded{classic: map[string]*kmsg.GroupMetadataValue{}, consumers: map[string]*group.Consumer{}}
+	l := loaded{classic: map[string]*kmsg.GroupMetadataValue{}, consumers: map[string]*group.Consumer{}, since: map[*group.Consumer]int64{}}
 	if err := s.log.replay(func(h *batch.Header, r *batch.Record) {
 		if err := s.replay(&l, h, r); err != nil { // one record is not worth all groups of the partition
 			s.groupsOf.cfg.Log.Error("a record of the offsets topic cannot be read and is passed over", "offset", h.BaseOffset+int64(r.OffsetDelta), "error", err)
@@ -29,7 +29,7 @@ func (s *shard) load() error {
 		s.restore(id, v, now)
 	}
 	for id, c := range l.consumers {
-		s.restoreConsumer(id, c, now)
+		s.restoreConsumer(id, c, l.since[c], now)
 	}
 	s.loaded = true
 	return nil
@@ -39,6 +39,7 @@ func (s *shard) load() error {
 type loaded struct {
 	classic   map[string]*kmsg.GroupMetadataValue
 	consumers map[string]*group.Consumer
+	since     map[*group.Consumer]int64 // when their last records were written
 }
 
 // replay applies one record of the log. Records of other kinds, which a later version may write, are passed over.
@@ -68,9 +69,13 @@ func (s *shard) replay(l *loaded, h *batch.Header, r *batch.Record) error {
 		}
 		l.classic[k.Group] = v
 	case consumerEpochKey, consumerMemberKey, consumerTargetEpochKey, consumerTargetKey, consumerCurrentKey, consumerRegexKey:
-		return replayConsumer(r.Key, r.Value, l.consumers, func(id string) *group.Consumer {
+		c, err := replayConsumer(r.Key, r.Value, l.consumers, func(id string) *group.Consumer {
 			return group.NewConsumer(id, s.groupsOf.settings(), newID)
 		})
+		if c != nil {
+			l.since[c] = h.BaseTimestamp + r.TimestampDelta
+		}
+		return err
 	}
 	return nil
 }
@@ -94,7 +99,10 @@ func (s *shard) replayOffset(k *kmsg.OffsetCommitKey, h *batch.Header, r *batch.
 	if m == nil {
 		m = s.create(k.Group)
 	}
-	o := Offset{At: v.Offset, LeaderEpoch: v.LeaderEpoch, Metadata: v.Metadata, stored: h.BaseOffset}
+	o := Offset{At: v.Offset, LeaderEpoch: v.LeaderEpoch, Metadata: v.Metadata, When: v.CommitTimestamp, stored: h.BaseOffset}
+	if v.Version == expiringVersion {
+		o.Expires = v.ExpireTimestamp
+	}
 	if h.Transactional() {
 		s.pending[h.ProducerID] = append(s.pending[h.ProducerID], &pending{k.Group, map[partition]Offset{at: o}, o.stored, nil})
 		return nil
@@ -110,6 +118,7 @@ func (s *shard) restore(id string, v *kmsg.GroupMetadataValue, now time.Time) {
 		m = s.create(id)
 	}
 	c := m.classic
+	m.since = v.CurrentStateTimestamp
 	c.Generation, c.ProtocolType = v.Generation, v.ProtocolType
 	if len(v.Members) == 0 || v.Protocol == nil || v.Leader == nil {
 		return
@@ -129,7 +138,7 @@ func (s *shard) restore(id string, v *kmsg.GroupMetadataValue, now time.Time) {
 
 // restoreConsumer is restore for a group of the consumer protocol. One without an epoch is what compaction left of one
 // that is gone.
-func (s *shard) restoreConsumer(id string, c *group.Consumer, now time.Time) {
+func (s *shard) restoreConsumer(id string, c *group.Consumer, since int64, now time.Time) {
 	if c.Epoch == 0 && len(c.Members) == 0 {
 		return
 	}
@@ -137,7 +146,7 @@ func (s *shard) restoreConsumer(id string, c *group.Consumer, now time.Time) {
 	if m == nil {
 		m = s.add(&managed{id: id})
 	}
-	m.classic, m.consumer = nil, c
+	m.classic, m.consumer, m.since = nil, c, since
 	c.Restored(now)
 	m.arm()
 }

@@ -27,6 +27,13 @@ func (m *managed) state() group.State {
 	return m.classic.State
 }
 
+func (m *managed) size() int {
+	if m.consumer != nil {
+		return len(m.consumer.Members)
+	}
+	return len(m.classic.Members)
+}
+
 func (m *managed) protocolType() string {
 	if m.consumer != nil {
 		return group.ConsumerProtocol

@@ -3,7 +3,9 @@ package coord
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/leatstream/leat/broker/internal/group"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -14,6 +16,8 @@ type Offset struct {
 	At          int64
 	LeaderEpoch int32 // -1: not said
 	Metadata    string
+	When        int64 // it was committed, in ms
+	Expires     int64 // when its client said that it expires, in ms; 0: it did not
 
 	stored int64 // where in the offsets topic
 }
@@ -32,7 +36,22 @@ type Commit struct {
 	Instance   *string
 	Generation int32 // or epoch; -1 with no member: from outside the group
 	Epochs     bool  // version 9 on: the client knows of epochs and of groups that do not exist
+	Retention  int64 // for how many ms the client wants them kept (versions 2 to 4); 0: it does not say
 	Offsets    []Committed
+}
+
+// stamp notes when offsets are committed, and returns their records.
+func (c *Commit) stamp(id string, now time.Time) []record {
+	records := make([]record, 0, len(c.Offsets))
+	for i := range c.Offsets {
+		o := &c.Offsets[i]
+		o.When = now.UnixMilli()
+		if c.Retention > 0 {
+			o.Expires = o.When + min(c.Retention, math.MaxInt64-o.When)
+		}
+		records = append(records, offsetRecord(id, partition{o.Topic, o.Partition}, o.Offset))
+	}
+	return records
 }
 
 func (c *Commit) claim(t topics) group.Claim {
@@ -76,32 +95,42 @@ func (g *Groups) Commit(ctx context.Context, id string, c Commit, done func(erro
 		return
 	}
 	m.arm()
-	now := g.cfg.Clock()
-	records := make([]record, 0, len(c.Offsets))
-	for _, o := range c.Offsets {
-		records = append(records, offsetRecord(id, partition{o.Topic, o.Partition}, o.Offset, now))
-	}
-	if len(records) == 0 {
+	if len(c.Offsets) == 0 {
 		s.mu.Unlock()
 		done(nil)
 		return
 	}
+	records := c.stamp(id, g.cfg.Clock())
+	for _, o := range c.Offsets {
+		m.flying[partition{o.Topic, o.Partition}]++
+	}
 	s.writeLocked(records, func(base int64, err error) {
-		if err != nil {
-			done(kerr.CoordinatorNotAvailable)
-			return
-		}
 		s.mu.Lock()
-		for _, o := range c.Offsets {
-			at := partition{o.Topic, o.Partition}
-			if m.offsets[at].stored <= base { // two commits may be answered in another order than they are in the log
-				o.stored = base
-				m.offsets[at] = o.Offset
-			}
-		}
+		m.landed(c.Offsets, base, err == nil)
 		s.mu.Unlock()
-		done(nil)
+		if err != nil {
+			err = kerr.CoordinatorNotAvailable
+		}
+		done(err)
 	})
+}
+
+// landed ends the flight of a commit. If it is durable, its offsets count, but for those that others have overtaken or
+// that were deleted meanwhile.
+func (m *managed) landed(offsets []Committed, base int64, durable bool) {
+	for _, o := range offsets {
+		at := partition{o.Topic, o.Partition}
+		left, flies := m.flying[at]
+		if left--; left > 0 {
+			m.flying[at] = left
+		} else {
+			delete(m.flying, at)
+		}
+		if flies && durable && m.offsets[at].stored <= base { // two commits may be answered in another order than they are in the log
+			o.stored = base
+			m.offsets[at] = o.Offset
+		}
+	}
 }
 
 // Offsets are a group's committed offsets, by topic and partition; At is -1 where the only one is not decided yet. No
@@ -166,16 +195,23 @@ func (g *Groups) TopicsGone(names map[string]bool) {
 	}
 }
 
+// uncommit drops what a group has committed for a partition, decided or not, and returns the record that says so. The
+// caller holds the lock.
+func (s *shard) uncommit(m *managed, at partition) record {
+	delete(m.offsets, at)
+	delete(m.flying, at)
+	s.withdraw(m.id, at)
+	return offsetTombstone(m.id, at)
+}
+
 // forget drops the offsets of topics from every group of the shard.
 func (s *shard) forget(names map[string]bool) {
 	s.mu.Lock()
 	var records []record
-	for id, m := range s.groups {
+	for _, m := range s.groups {
 		for at := range s.partitions(m) {
 			if names[at.topic] {
-				records = append(records, offsetTombstone(id, at))
-				delete(m.offsets, at)
-				s.withdraw(id, at)
+				records = append(records, s.uncommit(m, at))
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 const (
 	offsetKeyVersion   = 1
 	offsetValueVersion = 3
+	expiringVersion    = 1 // the one that says when the offset expires
 	groupKeyVersion    = 2
 	groupValueVersion  = 3
 )
@@ -21,9 +22,12 @@ func offsetKey(id string, at partition) []byte {
 	return k.AppendTo(nil)
 }
 
-func offsetRecord(id string, at partition, o Offset, now time.Time) record {
+func offsetRecord(id string, at partition, o Offset) record {
 	v := kmsg.NewOffsetCommitValue()
-	v.Version, v.Offset, v.LeaderEpoch, v.Metadata, v.CommitTimestamp = offsetValueVersion, o.At, o.LeaderEpoch, o.Metadata, now.UnixMilli()
+	v.Version, v.Offset, v.LeaderEpoch, v.Metadata, v.CommitTimestamp = offsetValueVersion, o.At, o.LeaderEpoch, o.Metadata, o.When
+	if o.Expires > 0 {
+		v.Version, v.ExpireTimestamp = expiringVersion, o.Expires
+	}
 	return record{offsetKey(id, at), v.AppendTo(nil)}
 }
 

@@ -33,6 +33,8 @@ type managed struct {
 	consumer *group.Consumer // nil: it is a classic group
 	shard    *shard
 	offsets  map[partition]Offset
+	flying   map[partition]int // how many commits of a partition are not durable yet
+	since    int64             // when the last record of the group was written, in ms: an empty group is empty since then
 	timer    *time.Timer
 	armed    time.Time
 	stopped  bool
@@ -68,7 +70,7 @@ func (s *shard) create(id string) *managed {
 }
 
 func (s *shard) add(m *managed) *managed {
-	m.shard, m.offsets = s, map[partition]Offset{}
+	m.shard, m.offsets, m.flying = s, map[partition]Offset{}, map[partition]int{}
 	s.groups[m.id] = m
 	return m
 }
@@ -77,6 +79,7 @@ func (s *shard) add(m *managed) *managed {
 // durable is, before answers leave.
 func (s *shard) apply(m *managed, e group.Effects, first ...record) {
 	records := first
+	now := s.groupsOf.cfg.Clock()
 	for _, ch := range e.Changes {
 		records = append(records, consumerRecord(m, ch))
 	}
@@ -84,7 +87,10 @@ func (s *shard) apply(m *managed, e group.Effects, first ...record) {
 		m.classic, m.consumer = e.Became, nil
 	}
 	if e.Persist {
-		records = append(records, groupRecord(m.classic, s.groupsOf.cfg.Clock()))
+		records = append(records, groupRecord(m.classic, now))
+	}
+	if len(e.Changes) > 0 || e.Persist {
+		m.since = now.UnixMilli()
 	}
 	m.arm()
 	if len(records) == 0 {

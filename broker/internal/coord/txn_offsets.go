@@ -53,14 +53,10 @@ func (g *Groups) commitPending(ctx context.Context, id string, p txn.Producer, c
 		done(err)
 		return
 	}
+	records := c.stamp(id, g.cfg.Clock())
 	x := &pending{group: id, offsets: map[partition]Offset{}, stored: -1}
 	for _, o := range c.Offsets {
 		x.offsets[partition{o.Topic, o.Partition}] = o.Offset
-	}
-	now := g.cfg.Clock()
-	records := make([]record, 0, len(c.Offsets))
-	for _, o := range c.Offsets {
-		records = append(records, offsetRecord(id, partition{o.Topic, o.Partition}, o.Offset, now))
 	}
 	s.writing.Lock()
 	settle, err := s.log.append(records, func(b []byte) {
@@ -182,6 +178,9 @@ func (s *shard) partitions(m *managed) map[partition]bool {
 		all = map[partition]bool{}
 	}
 	for at := range m.offsets {
+		all[at] = true
+	}
+	for at := range m.flying {
 		all[at] = true
 	}
 	return all

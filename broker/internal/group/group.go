@@ -344,3 +344,6 @@ func makeID(clientID string, instance *string, newID func() string) string {
 	}
 	return fmt.Sprintf("%s-%s", cmp.Or(prefix, "member"), newID())
 }
+
+// Expects tells whether somebody was given an id and has not joined with it.
+func (g *Group) Expects() bool { return len(g.pending) > 0 }

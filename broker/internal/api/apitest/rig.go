@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +28,14 @@ type Rig struct {
 	Replicas *replica.Manager
 	Who      auth.Principal // the client
 	tb       testing.TB
+	ahead    atomic.Int64 // by how much groups believe that it is later
 }
+
+// Ahead is by how much Later has put the clock forward.
+func (r *Rig) Ahead() time.Duration { return time.Duration(r.ahead.Load()) }
+
+// Later puts the clock of groups forward.
+func (r *Rig) Later(d time.Duration) { r.ahead.Add(int64(d)) }
 
 // New starts a broker's rooms on path of fs.
 func New(tb testing.TB, fs vfs.FS, path string, properties map[string]string) *Rig {
@@ -52,7 +60,7 @@ func New(tb testing.TB, fs vfs.FS, path string, properties map[string]string) *R
 	}
 	log := slog.New(slog.DiscardHandler)
 	coordinator := coord.Config{
-		Meta: r.Meta, Broker: config, Replicas: r.Replicas, Log: log, Clock: time.Now,
+		Meta: r.Meta, Broker: config, Replicas: r.Replicas, Log: log, Clock: func() time.Time { return time.Now().Add(time.Duration(r.ahead.Load())) },
 		Create: func(ctx context.Context, name string) error { return r.create(ctx, name, meta.NewTopicID(), 3) },
 	}
 	groups := coord.New(coordinator)
