@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/hex"
+	"hash/fnv"
 	"log/slog"
 	"math"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/leatstream/leat/broker/internal/storage"
+	"github.com/leatstream/leat/internal/batch"
 )
 
 // partitions carries the decisions of meta out on the partitions of this node.
@@ -38,10 +40,12 @@ func (p *partitions) follow(old, image *meta.Image) {
 }
 
 func (p *partitions) open(t *meta.Topic) {
-	cfg := p.replicaConfig(t)
+	cfg, jitter := p.replicaConfig(t), p.config.Topic(t).Millis("segment.jitter.ms")
 	for i, part := range t.Partitions {
 		if slices.Contains(part.Replicas, p.node) {
-			p.replicas.Open(replica.ID{Topic: t.ID, Partition: int32(i)}, part.LeaderEpoch, cfg)
+			id, cfg := replica.ID{Topic: t.ID, Partition: int32(i)}, cfg
+			cfg.Log.SegmentAge = sooner(cfg.Log.SegmentAge, jitter, id)
+			p.replicas.Open(id, part.LeaderEpoch, cfg)
 		}
 	}
 }
@@ -63,17 +67,56 @@ func (p *partitions) replicaConfig(t *meta.Topic) replica.Config {
 			ProducerExpiry: p.config.Millis("producer.id.expiration.ms"),
 		},
 		MaxMessageBytes: int(v.Int("max.message.bytes")),
+		MaxDecompressed: int(bound(v.Int("max.decompressed.message.bytes"), math.MaxInt32-8)),
+		Compression:     compression(v),
 		Durable:         v.Int("flush.messages") == 1,
+		FlushMessages:   bound(v.Int("flush.messages"), math.MaxInt64),
+		FlushAge:        bound(max(v.Millis("flush.ms"), time.Millisecond), math.MaxInt64),
 		LogAppendTime:   v.String("message.timestamp.type") == "LogAppendTime",
-		TimestampAfter:  v.Millis("message.timestamp.after.max.ms"),
+		TimestampBefore: bound(max(v.Millis("message.timestamp.before.max.ms"), 1), math.MaxInt64),
+		TimestampAfter:  bound(max(v.Millis("message.timestamp.after.max.ms"), 1), math.MaxInt64),
 		Compacted:       slices.Contains(v.List("cleanup.policy"), "compact"),
 		Deletable:       slices.Contains(v.List("cleanup.policy"), "delete"),
 		Retention:       storage.Retention{Age: v.Millis("retention.ms"), Bytes: v.Int("retention.bytes")},
 	}
-	if c.TimestampAfter == time.Duration(math.MaxInt64) {
-		c.TimestampAfter = 0
-	}
 	return c
+}
+
+// bound is v, or 0 where Kafka's largest value says that there is no bound.
+func bound[N int64 | time.Duration](v, none N) N {
+	if v >= none {
+		return 0
+	}
+	return v
+}
+
+// compression is nil where the producer chooses.
+func compression(v meta.Values) *replica.Compression {
+	switch name := v.String("compression.type"); name {
+	case "producer":
+		return nil
+	case "uncompressed":
+		return &replica.Compression{Codec: batch.None}
+	default:
+		codec, err := batch.ParseCodec(name)
+		if err != nil {
+			panic(err) // the table of configurations has other choices than batch
+		}
+		c := &replica.Compression{Codec: codec, Level: batch.DefaultLevel}
+		if codec != batch.Snappy {
+			c.Level = int(v.Int("compression." + name + ".level"))
+		}
+		return c
+	}
+}
+
+// sooner shortens the age of segments by a part of segment.jitter.ms that differs from partition to partition.
+func sooner(age, jitter time.Duration, id replica.ID) time.Duration {
+	h := fnv.New32a()
+	_, _ = h.Write(id.Topic[:]) // a hash does not fail
+	_, _ = h.Write([]byte{byte(id.Partition), byte(id.Partition >> 8)})
+	part := float64(h.Sum32()) / math.MaxUint32 * float64(jitter)
+	return max(age-time.Duration(part), time.Millisecond)
 }
 
 // deletions collects the topics that a replay saw deleted.

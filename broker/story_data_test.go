@@ -58,7 +58,11 @@ func (s *story) produce(d *datadriven.TestData) string {
 		{Partition: int32(argInt(d, "partition", 0)), Records: b}}}}
 	p := s.send(d, req).(*kmsg.ProduceResponse).Topics[0].Partitions[0]
 	if p.ErrorCode != 0 {
-		return verdict(p.ErrorCode, p.ErrorMessage)
+		out := verdict(p.ErrorCode, p.ErrorMessage)
+		for _, e := range p.ErrorRecords {
+			out += fmt.Sprintf("\n  record %d: %s", e.RelativeOffset, str(e.ErrorMessage))
+		}
+		return out
 	}
 	return fmt.Sprintf("at %d", p.BaseOffset)
 }

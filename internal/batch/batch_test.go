@@ -139,7 +139,7 @@ func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, 
 // TestJavaSnappyFraming reads the block framing that Java clients write.
 func TestJavaSnappyFraming(t *testing.T) {
 	plain := bytes.Repeat([]byte("some text "), 100)
-	block, err := compress(nil, Snappy, plain)
+	block, err := compress(nil, Snappy, DefaultLevel, plain)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func (b *Builder) Build(dst []byte) ([]byte, error) {
 	}
 	at := len(dst)
 	dst = append(dst, b.head...)
-	dst, err := compress(dst, b.codec, b.records)
+	dst, err := compress(dst, b.codec, DefaultLevel, b.records)
 	if err != nil {
 		return dst[:at], err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -45,15 +46,12 @@ func ParseCodec(name string) (Codec, error) {
 	return None, fmt.Errorf("%q is not a compression: none, gzip, snappy, lz4 or zstd", name)
 }
 
+// DefaultLevel is the level at which a codec compresses where nobody says another.
+const DefaultLevel = math.MinInt
+
 var (
 	gzipReaders = sync.Pool{New: func() any { return new(gzip.Reader) }}
-	gzipWriters = sync.Pool{New: func() any { return gzip.NewWriter(io.Discard) }}
 	lz4Readers  = sync.Pool{New: func() any { return lz4.NewReader(nil) }}
-	lz4Writers  = sync.Pool{New: func() any {
-		w := lz4.NewWriter(nil)
-		_ = w.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ConcurrencyOption(1)) // constants: cannot fail
-		return w
-	}}
 	zstdReaders = sync.Pool{New: func() any {
 		// A frame may claim any window: 8 MiB is what RFC 8878 asks decoders to support, and bounds what a claim costs.
 		r, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(8<<20))
@@ -62,47 +60,86 @@ var (
 		}
 		return r
 	}}
-	zstdWriters = sync.Pool{New: func() any {
-		w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithZeroFrames(true))
-		if err != nil {
-			panic(err) // the options are constants
-		}
-		return w
-	}}
+
+	// Writers, by what makes them differ.
+	gzipWriters [gzip.BestCompression + 2]sync.Pool // by level, from -1 on
+	lz4Writers  [len(lz4Levels)]sync.Pool
+	zstdWriters [zstd.SpeedBestCompression + 1]sync.Pool
 )
 
+// lz4Levels are the levels of Kafka from 1 on; 9, the default, is the fast one, and beyond it none is better.
+var lz4Levels = [...]lz4.CompressionLevel{lz4.Fast, lz4.Level1, lz4.Level2, lz4.Level3, lz4.Level4, lz4.Level5, lz4.Level6, lz4.Level7, lz4.Level8, lz4.Level9}
+
+func lz4Level(level int) int {
+	if level == DefaultLevel || level == 9 {
+		return 0
+	}
+	return min(max(level, 1), 9)
+}
+
+// pooled takes a writer of a pool, or makes one.
+func pooled[W any](pool *sync.Pool, fresh func() (W, error)) W {
+	if w, ok := pool.Get().(W); ok {
+		return w
+	}
+	w, err := fresh()
+	if err != nil {
+		panic(err) // levels are checked, other options constants
+	}
+	return w
+}
+
 // compress appends src, compressed, to dst.
-func compress(dst []byte, codec Codec, src []byte) ([]byte, error) {
+func compress(dst []byte, codec Codec, level int, src []byte) ([]byte, error) {
 	switch codec {
 	case None:
 		return append(dst, src...), nil
 	case Gzip:
-		w := gzipWriters.Get().(*gzip.Writer)
-		defer gzipWriters.Put(w)
-		out := bytes.NewBuffer(dst)
-		w.Reset(out)
-		_, err := w.Write(src)
-		err = errors.Join(err, w.Close())
-		return out.Bytes(), err
+		if level == DefaultLevel {
+			level = gzip.DefaultCompression
+		}
+		level = min(max(level, gzip.DefaultCompression), gzip.BestCompression)
+		pool := &gzipWriters[level+1]
+		w := pooled(pool, func() (*gzip.Writer, error) { return gzip.NewWriterLevel(io.Discard, level) })
+		defer pool.Put(w)
+		return through(dst, w, src)
 	case Snappy:
 		at := len(dst)
 		dst = append(dst, make([]byte, s2.MaxEncodedLen(len(src)))...)
 		return dst[:at+len(s2.EncodeSnappy(dst[at:], src))], nil
 	case LZ4:
-		w := lz4Writers.Get().(*lz4.Writer)
-		defer lz4Writers.Put(w)
-		out := bytes.NewBuffer(dst)
-		w.Reset(out)
-		_, err := w.Write(src)
-		err = errors.Join(err, w.Close())
-		return out.Bytes(), err
+		i := lz4Level(level)
+		w := pooled(&lz4Writers[i], func() (*lz4.Writer, error) {
+			w := lz4.NewWriter(nil)
+			return w, w.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ConcurrencyOption(1), lz4.CompressionLevelOption(lz4Levels[i]))
+		})
+		defer lz4Writers[i].Put(w)
+		return through(dst, w, src)
 	case Zstd:
-		w := zstdWriters.Get().(*zstd.Encoder)
-		defer zstdWriters.Put(w)
+		speed := zstd.SpeedDefault
+		if level != DefaultLevel {
+			speed = zstd.EncoderLevelFromZstd(level)
+		}
+		w := pooled(&zstdWriters[speed], func() (*zstd.Encoder, error) {
+			return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20), zstd.WithZeroFrames(true), zstd.WithEncoderLevel(speed))
+		})
+		defer zstdWriters[speed].Put(w)
 		return w.EncodeAll(src, dst), nil
 	default:
 		return dst, fmt.Errorf("%w: %s", ErrCorrupt, codec)
 	}
+}
+
+// through appends src to dst through a writer.
+func through(dst []byte, w interface {
+	io.WriteCloser
+	Reset(io.Writer)
+}, src []byte) ([]byte, error) {
+	out := bytes.NewBuffer(dst)
+	w.Reset(out)
+	_, err := w.Write(src)
+	err = errors.Join(err, w.Close())
+	return out.Bytes(), err
 }
 
 // decompress appends src, decompressed, to dst[:0] and stops with ErrTooBig beyond limit bytes.

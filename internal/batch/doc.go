@@ -1,6 +1,6 @@
 // Package batch knows Kafka's record batch v2 as bytes.
 //
-// Owns: reading and patching the 61-byte header, CRC-32C, walking records, building batches.
+// Owns: reading and patching the 61-byte header, CRC-32C, walking records, building batches, compressing them anew.
 // It lives outside broker/ because three rooms handle the same bytes: the log, the plugin SDK and streams (docs/adr/0001).
 //
 // Promises: nothing here trusts its input: lengths are checked before they are used, decompression is bounded by

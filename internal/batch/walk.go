@@ -67,10 +67,14 @@ func Walk(b []byte, lim Limits, scratch *Scratch, fn func(*Record) error) error 
 	if err != nil {
 		return err
 	}
+	return walk(h, body, scratch, fn)
+}
+
+func walk(h Header, body []byte, scratch *Scratch, fn func(*Record) error) error {
 	rec := &scratch.rec
 	for i := range h.Count {
-		var n int
-		if n, err = parseRecord(rec, body, scratch); err != nil {
+		n, err := parseRecord(rec, body, scratch)
+		if err != nil {
 			return fmt.Errorf("record %d of %d: %w", i, h.Count, err)
 		}
 		body = body[n:]

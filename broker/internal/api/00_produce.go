@@ -9,6 +9,7 @@ import (
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/quota"
 	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/leatstream/leat/internal/batch"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
@@ -123,6 +124,9 @@ func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
 			continue
 		}
 		part, err := a.produceTo(t, at.index)
+		if err == nil {
+			err = checkCodec(c.Version, w.records)
+		}
 		if err != nil {
 			p.done(at, replica.Result{}, err)
 			continue
@@ -246,8 +250,37 @@ func (p *producing) encodePartition(w *writer, at produced) {
 		w.i64(start)
 	}
 	if p.version >= 8 {
-		w.length(0) // the batch fails as a whole, not record by record
+		recordErrors(w, at.err)
 		w.nullable(text)
 	}
 	w.noTags()
+}
+
+// recordErrors tells which records a batch was refused for (KIP-467).
+func recordErrors(w *writer, err error) {
+	var refused *replica.RecordsError
+	if err == nil || !errors.As(err, &refused) {
+		w.length(0)
+		return
+	}
+	w.length(len(refused.Records))
+	for _, r := range refused.Records {
+		w.i32(r.Index)
+		w.nullable(r.Message)
+		w.noTags()
+	}
+}
+
+// zstdSince is the first version whose clients know zstd (KIP-110).
+const zstdSince = 7
+
+// checkCodec refuses batches of a codec that the version does not know. What is no batch is left to others to refuse.
+func checkCodec(version int16, records []byte) error {
+	if version >= zstdSince {
+		return nil
+	}
+	if h, err := batch.ReadHeader(records); err == nil && h.Codec() == batch.Zstd {
+		return kerr.UnsupportedCompressionType
+	}
+	return nil
 }

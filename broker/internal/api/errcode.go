@@ -48,6 +48,7 @@ var codes = []struct {
 	{replica.ErrInvalidRecord, kerr.InvalidRecord},
 	{replica.ErrInvalidTime, kerr.InvalidTimestamp},
 	{replica.ErrTooLarge, kerr.MessageTooLarge},
+	{replica.ErrBatchTooLarge, kerr.RecordListTooLarge},
 	{storage.ErrOffline, kerr.KafkaStorageError},
 	{storage.ErrDamaged, kerr.KafkaStorageError},
 	{storage.ErrClosed, kerr.NotLeaderForPartition},

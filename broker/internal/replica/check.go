@@ -3,7 +3,7 @@ package replica
 import (
 	"errors"
 	"fmt"
-	"time"
+	"math"
 
 	"github.com/leatstream/leat/internal/batch"
 )
@@ -15,43 +15,46 @@ var (
 	ErrInvalidRecord = errors.New("invalid record")
 	ErrInvalidTime   = errors.New("invalid timestamp")
 	ErrTooLarge      = errors.New("message too large")
+	ErrBatchTooLarge = errors.New("batch larger than a segment")
 )
 
-// check holds a producer's batch to Kafka's rules (LogValidator). It looks at the header and the CRC; records are only
-// walked where a rule needs it.
-func check(b []byte, cfg *Config, now time.Time) error {
+// check holds a producer's batch to those of Kafka's rules (LogValidator) that the header and the CRC can tell.
+func check(b []byte, cfg *Config) (batch.Header, error) {
+	if len(b) == 0 {
+		return batch.Header{}, fmt.Errorf("%w: there is no batch", ErrInvalidRecord)
+	}
 	h, err := batch.ReadHeader(b)
 	switch {
 	case errors.Is(err, batch.ErrMagic):
-		return fmt.Errorf("%w: %w", ErrMagic, err)
+		return h, fmt.Errorf("%w: %w", ErrMagic, err)
 	case err != nil:
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+		return h, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	case h.Size() > len(b):
-		return fmt.Errorf("%w: %w", ErrCorrupt, batch.ErrShort)
+		return h, fmt.Errorf("%w: %w", ErrCorrupt, batch.ErrShort)
 	case h.Size() < len(b):
-		return fmt.Errorf("%w: a produce request holds one batch a partition", ErrInvalidRecord)
+		return h, fmt.Errorf("%w: a produce request holds one batch a partition", ErrInvalidRecord)
 	case len(b) > cfg.MaxMessageBytes:
-		return fmt.Errorf("%w: %d bytes, max.message.bytes is %d", ErrTooLarge, len(b), cfg.MaxMessageBytes)
+		return h, fmt.Errorf("%w: %d bytes, max.message.bytes is %d", ErrTooLarge, len(b), cfg.MaxMessageBytes)
+	case int64(len(b)) > cfg.segmentBytes():
+		return h, fmt.Errorf("%w: %d bytes, segment.bytes is %d", ErrBatchTooLarge, len(b), cfg.segmentBytes())
 	case !batch.CheckCRC(b):
-		return fmt.Errorf("%w: CRC does not match", ErrCorrupt)
+		return h, fmt.Errorf("%w: CRC does not match", ErrCorrupt)
 	case h.Count == 0 || h.LastOffsetDelta != h.Count-1:
-		return fmt.Errorf("%w: %d records but last offset delta %d", ErrInvalidRecord, h.Count, h.LastOffsetDelta)
+		return h, fmt.Errorf("%w: %d records but last offset delta %d", ErrInvalidRecord, h.Count, h.LastOffsetDelta)
 	case int64(h.Count) > mostRecords(h):
-		return fmt.Errorf("%w: %d bytes cannot hold %d records", ErrInvalidRecord, len(b), h.Count)
+		return h, fmt.Errorf("%w: %d bytes cannot hold %d records", ErrInvalidRecord, len(b), h.Count)
+	case h.BaseOffset != 0:
+		return h, fmt.Errorf("%w: base offset %d, a producer's batch begins at 0", ErrInvalidRecord, h.BaseOffset)
 	case h.Control():
-		return fmt.Errorf("%w: a client may not write control batches", ErrInvalidRecord)
+		return h, fmt.Errorf("%w: a client may not write control batches", ErrInvalidRecord)
 	case h.ProducerID >= 0 && h.BaseSequence < 0:
-		return fmt.Errorf("%w: producer id without a sequence", ErrInvalidRecord)
+		return h, fmt.Errorf("%w: producer id without a sequence", ErrInvalidRecord)
 	case h.Codec() > batch.Zstd:
-		return fmt.Errorf("%w: %s", ErrCorrupt, h.Codec())
+		return h, fmt.Errorf("%w: %s", ErrCorrupt, h.Codec())
 	case h.LogAppendTime():
-		return fmt.Errorf("%w: only the broker stamps append time", ErrInvalidTime)
-	case !cfg.LogAppendTime && cfg.TimestampAfter > 0 && h.MaxTimestamp > now.Add(cfg.TimestampAfter).UnixMilli():
-		return fmt.Errorf("%w: %d is more than %s ahead of the broker's clock", ErrInvalidTime, h.MaxTimestamp, cfg.TimestampAfter)
-	case cfg.Compacted:
-		return checkKeys(b, cfg)
+		return h, fmt.Errorf("%w: only the broker stamps append time", ErrInvalidTime)
 	}
-	return nil
+	return h, nil
 }
 
 // minRecord is the size of a record without key, value and headers: seven fields of a byte each.
@@ -66,18 +69,12 @@ func mostRecords(h batch.Header) int64 {
 	return batch.DefaultMaxDecompressed / minRecord
 }
 
-func checkKeys(b []byte, cfg *Config) error {
-	var s batch.Scratch
-	err := batch.Walk(b, batch.Limits{MaxDecompressed: 64 * cfg.MaxMessageBytes}, &s, func(r *batch.Record) error {
-		if r.Key == nil {
-			return fmt.Errorf("%w: record %d has no key, which a compacted topic needs", ErrInvalidRecord, r.OffsetDelta)
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, ErrInvalidRecord) {
-		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+// segmentBytes is how large a segment may grow.
+func (c *Config) segmentBytes() int64 {
+	if c.Log.SegmentBytes == 0 {
+		return math.MaxInt64 // whoever opened the partition did not say
 	}
-	return err
+	return c.Log.SegmentBytes
 }
 
 func stampTime(b []byte, ts int64) {

@@ -1,6 +1,7 @@
 // Package replica is one node's copy of partitions.
 //
-// Owns: which partitions are open here, the check of what producers send, the high watermark, and who waits for it.
+// Owns: which partitions are open here, the check of what producers send and its compression as the topic wants it, the
+// high watermark, and who waits for it.
 //
 // Promises: a batch of acks=all is answered when it is durable and below the high watermark; the high watermark never
 // covers what a power loss could take back (unless flush.messages leaves that to the operating system, as Kafka does);

@@ -26,8 +26,13 @@ var (
 type Config struct {
 	Log             storage.LogConfig
 	MaxMessageBytes int           // largest batch
+	MaxDecompressed int           // the same before compression; 0: 64 times as much
+	Compression     *Compression  // of batches in the log; nil: what the producer chose
 	Durable         bool          // acks=all waits for the disk (flush.messages=1)
+	FlushMessages   int64         // else: after how many records the disk is asked for; 0: never
+	FlushAge        time.Duration // and after how long; 0: never
 	LogAppendTime   bool          // the broker's clock replaces the producer's
+	TimestampBefore time.Duration // how far a record may be behind the clock; 0: any
 	TimestampAfter  time.Duration // how far a record may be ahead of the clock; 0: any
 	Compacted       bool          // records need keys
 	Deletable       bool          // records may be deleted by age, size and request
@@ -50,6 +55,7 @@ type Partition struct {
 
 	mu      sync.Mutex
 	gone    bool
+	flush   flushing
 	waiters map[Waiter]struct{}
 }
 
@@ -134,19 +140,23 @@ const NotAsked = -1
 // NotAsked: then the transaction must be open here.
 func (p *Partition) Append(raw []byte, acks int16, since int64, now time.Time, done func(Result, error)) {
 	cfg := p.cfg.Load()
-	if err := check(raw, cfg, now); err != nil {
+	received := len(raw)
+	raw, shop, err := prepare(raw, cfg, now)
+	if err != nil {
 		done(Result{}, err)
 		return
+	}
+	if shop != nil {
+		defer shop.giveBack()
 	}
 	res := Result{LogAppendTime: -1}
 	if cfg.LogAppendTime {
 		res.LogAppendTime = now.UnixMilli()
-		stampTime(raw, res.LogAppendTime)
 	}
 	p.append(acks, cfg.Durable, res, done, func() (storage.Appended, error) {
 		at, err := p.log.AppendClient(raw, p.epoch, since, now)
 		if err == nil && !at.Repeated {
-			p.traffic.ReceivedBytes.Add(int64(len(raw)))
+			p.traffic.ReceivedBytes.Add(int64(received))
 			p.traffic.ReceivedRecords.Add(at.NextOffset - at.BaseOffset)
 		}
 		return at, err
@@ -198,6 +208,7 @@ func (p *Partition) append(acks int16, durable bool, res Result, done func(Resul
 		return
 	}
 	if !durable {
+		p.written(at.NextOffset-at.BaseOffset, at.NextOffset)
 		p.advance(at.NextOffset)
 		done(res, nil)
 		return

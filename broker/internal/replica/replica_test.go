@@ -117,13 +117,21 @@ func TestProducersMistakesAreNamed(t *testing.T) {
 	compacted.Compacted = true
 	small := defaults
 	small.MaxMessageBytes = 50
+	tiny, flat := defaults, defaults
+	tiny.Log.SegmentBytes = 70
+	flat.MaxDecompressed = 10
 	for _, c := range []struct {
 		name string
 		b    []byte
 		cfg  Config
 		want error
 	}{
-		{"empty", nil, defaults, ErrCorrupt},
+		{"empty", nil, defaults, ErrInvalidRecord},
+		{"a base offset of its own", patch(func(b []byte) { b[7] = 5 }), defaults, ErrInvalidRecord},
+		{"a header that claims a later time", patch(func(b []byte) { b[35] = 1 }), defaults, ErrInvalidTime},
+		{"larger than a segment", build(t, batch.None, "a", "b"), tiny, ErrBatchTooLarge},
+		{"more than may be decompressed", build(t, batch.Gzip, "a", "b"), flat, ErrInvalidRecord},
+		{"uncompressed it may be more", build(t, batch.None, "a", "b"), flat, nil},
 		{"short", build(t, batch.None, "a")[:65], defaults, ErrCorrupt},
 		{"bit flip", flip, defaults, ErrCorrupt},
 		{"old magic", patch(func(b []byte) { b[16] = 1 }), defaults, ErrMagic},
