@@ -12,7 +12,7 @@ import (
 	"github.com/leatstream/leat/broker/internal/replica"
 )
 
-// maintainer looks after what lies in the partitions of a node: it deletes what retention no longer covers.
+// maintainer looks after what lies in the partitions of a node: it deletes what retention no longer covers, and compacts.
 type maintainer struct {
 	replicas *replica.Manager
 	meta     *meta.Store
@@ -29,7 +29,27 @@ func maintain(replicas *replica.Manager, store *meta.Store, config *meta.BrokerC
 	m := &maintainer{replicas: replicas, meta: store, config: config, logger: logger}
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	m.every(config.Millis("log.retention.check.interval.ms"), "retention", (*replica.Partition).Retain)
+	if config.Bool("log.cleaner.enable") {
+		m.every(config.Millis("log.cleaner.backoff.ms"), "compaction", m.compact)
+	}
 	return m
+}
+
+func (m *maintainer) compact(p *replica.Partition, now time.Time) error {
+	err := p.Compact(int(m.config.Int("log.cleaner.dedupe.buffer.size")), m.pause, now)
+	if m.ctx.Err() != nil {
+		return nil // it was ended by the stop
+	}
+	return err
+}
+
+// pause keeps compaction from taking more of the disk than it may.
+func (m *maintainer) pause(bytes int) error {
+	wait := time.Duration(float64(bytes) / m.config.Float("log.cleaner.io.max.bytes.per.second") * float64(time.Second))
+	if wait > 0 {
+		m.sleep(wait)
+	}
+	return m.ctx.Err()
 }
 
 // every does work on each partition, one after the other, and rests before the next round.

@@ -78,6 +78,10 @@ func (p *partitions) replicaConfig(t *meta.Topic) replica.Config {
 		Compacted:       slices.Contains(v.List("cleanup.policy"), "compact"),
 		Deletable:       slices.Contains(v.List("cleanup.policy"), "delete"),
 		Retention:       storage.Retention{Age: v.Millis("retention.ms"), Bytes: v.Int("retention.bytes")},
+		Compaction: storage.Compaction{
+			DirtyRatio: v.Float("min.cleanable.dirty.ratio"), Tombstones: v.Millis("delete.retention.ms"),
+			MinLag: v.Millis("min.compaction.lag.ms"), MaxLag: v.Millis("max.compaction.lag.ms"),
+		},
 	}
 	return c
 }

@@ -39,6 +39,7 @@ const (
 	attrLogAppendTime = 1 << 3
 	attrTransactional = 1 << 4
 	attrControl       = 1 << 5
+	attrDeleteHorizon = 1 << 6
 )
 
 // What can be wrong with the bytes of a batch.
@@ -118,6 +119,12 @@ func (h Header) Control() bool { return h.Attributes&attrControl != 0 }
 
 // LogAppendTime tells whether MaxTimestamp was set by the broker.
 func (h Header) LogAppendTime() bool { return h.Attributes&attrLogAppendTime != 0 }
+
+// DeleteHorizon is when compaction may drop the batch's tombstones, or the batch itself if it is a marker, in ms since 1970
+// (KIP-534). ok is false where that was not decided yet.
+func (h Header) DeleteHorizon() (at int64, ok bool) {
+	return h.BaseTimestamp, h.Attributes&attrDeleteHorizon != 0
+}
 
 // CheckCRC reports whether b, exactly one batch, has the CRC that its header names.
 func CheckCRC(b []byte) bool {

@@ -35,6 +35,7 @@ type Scratch struct {
 	plain   []byte
 	headers []HeaderKV
 	rec     Record
+	kept    []byte // records of a batch that is being rewritten
 }
 
 // Records returns the encoded records of b, decompressed into scratch when needed.

@@ -42,6 +42,16 @@ func (v Values) Int(name string) int64 {
 	return n
 }
 
+// Float is a number with a fraction.
+func (v Values) Float(name string) float64 {
+	d := v.def(name)
+	f, err := strconv.ParseFloat(strings.TrimSpace(v.get(d)), 64)
+	if err != nil {
+		panic(fmt.Sprintf("meta: %s configuration %q is not a number: %v", v.what, name, err))
+	}
+	return f
+}
+
 // Bool is a switch.
 func (v Values) Bool(name string) bool {
 	b, ok := parseBool(v.get(v.def(name)))

@@ -58,6 +58,23 @@ func (p *Partition) Retain(now time.Time) error {
 	return nil
 }
 
+// Compact keeps the last record of every key, below the last stable offset, if a pass is due. buffer is how many bytes the
+// keys may take; pause is told what is read and written, and may wait, or end the pass by an error.
+func (p *Partition) Compact(buffer int, pause func(bytes int) error, now time.Time) error {
+	cfg := p.cfg.Load()
+	if !cfg.Compacted {
+		return nil
+	}
+	stable, err := p.LastStableOffset()
+	if err != nil {
+		return p.wrap(err)
+	}
+	c := cfg.Compaction
+	c.Buffer, c.Pause = buffer, pause
+	_, err = p.log.Compact(c, stable, now)
+	return p.wrap(err)
+}
+
 // Each calls fn for every partition that is open here, one after the other, until it returns false. Partitions may come
 // and go meanwhile.
 func (m *Manager) Each(fn func(ID, *Partition) bool) {

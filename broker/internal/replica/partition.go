@@ -37,6 +37,7 @@ type Config struct {
 	Compacted       bool          // records need keys
 	Deletable       bool          // records may be deleted by age, size and request
 	Retention       storage.Retention
+	Compaction      storage.Compaction // without what the node has for all partitions
 }
 
 // Waiter is told that a partition has news: a higher high watermark, or that it is gone.

@@ -1,7 +1,7 @@
 // Package storage keeps record batches in files and knows when they are durable.
 //
 // Owns: a log directory ([Dir]: lock, group commit, offline state) and the logs in it ([Log]: one partition; segments,
-// sparse offset and time index, roll, recovery, deletion of the oldest).
+// sparse offset and time index, roll, recovery, deletion of the oldest, compaction).
 //
 // Promises: what WhenDurable reported survives power loss; a torn tail is cut off at the next open and kept aside, a
 // damaged range is an error of that range only, never deleted; a directory whose fsync failed once is offline until
@@ -13,7 +13,7 @@
 // Called by: replica (partitions) and quorum (the metadata log).
 // Goroutines and locks: a Log has one mutex, held for the write of an append but never for a sync. Syncs run on at most
 // syncWorkers goroutines of the Dir, one in flight per log: everything appended meanwhile shares the next one. Deletion
-// holds a second mutex, taken before the first, so that appends and reads go on while files change.
+// and compaction hold mutexes of their own, taken before that one, so that appends and reads go on while files change.
 //
 // Tested by: a model against a slice, power loss at every file operation on a crashable file
 // system, torn tails at every byte, bit flips, EIO and ENOSPC.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -30,6 +31,7 @@ func filled(t *testing.T) (fs *vfs.MemFS, first, second string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	slices.Sort(names)
 	for _, n := range names {
 		if base, ok := segmentBase(n); ok && base == 0 {
 			first = "data/log/" + n

@@ -30,11 +30,16 @@ type Log struct {
 	fs   vfs.FS
 	path string
 
-	maintaining sync.Mutex // held while segments are deleted or replaced; taken before mu
+	// Taken in this order, before mu.
+	compacting  sync.Mutex // held during a compaction
+	maintaining sync.Mutex // held while segments are deleted or replaced; guards swap
+	marking     sync.Mutex // held while an index file is written
+	swap        *swap      // a change of files that is decided and not yet carried out
 
 	mu       sync.Mutex
 	cfg      LogConfig
-	start    int64 // the first offset that is served
+	start    int64    // the first offset that is served
+	cleaned  *cleaned // how far it was compacted; nil: not looked at yet
 	loaded   bool
 	closed   error // why nothing goes any more
 	segments []*segment
@@ -220,11 +225,7 @@ func (l *Log) writable(size, at int64, now time.Time) (*segment, error) {
 		return l.roll(l.start, now)
 	}
 	seg := l.active()
-	limit := l.cfg.SegmentBytes
-	if limit == 0 {
-		limit = defaultSegmentBytes
-	}
-	full := seg.size() > 0 && seg.size()+size > limit
+	full := seg.size() > 0 && seg.size()+size > l.segmentLimit()
 	old := l.cfg.SegmentAge > 0 && seg.age(at, now) > l.cfg.SegmentAge
 	wide := seg.x.next-seg.base > math.MaxInt32-size // a batch holds fewer records than bytes
 	if seg.size() > 0 && (full || old || wide) {
@@ -233,9 +234,16 @@ func (l *Log) writable(size, at int64, now time.Time) (*segment, error) {
 	return seg, nil
 }
 
+func (l *Log) segmentLimit() int64 {
+	if l.cfg.SegmentBytes == 0 {
+		return defaultSegmentBytes
+	}
+	return l.cfg.SegmentBytes
+}
+
 // roll starts the segment that begins at base. Its name is durable before a byte is written to it.
 func (l *Log) roll(base int64, now time.Time) (*segment, error) {
-	seg := &segment{base: base, created: now, path: segmentPath(l.fs, l.path, base), x: newIndex(base)}
+	seg := &segment{base: base, created: now, path: segmentPath(l.fs, l.path, base), x: newIndex(base), marked: -1}
 	f, err := l.fs.Create(seg.path+logSuffix, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return nil, err

@@ -21,6 +21,9 @@ func (l *Log) load() error {
 	if err != nil {
 		return err
 	}
+	if names, err = l.recoverSwaps(names); err != nil {
+		return err
+	}
 	var bases []int64
 	for _, name := range names {
 		if base, ok := segmentBase(name); ok {
@@ -84,7 +87,7 @@ func (l *Log) recoverProducers() error {
 	var state []byte
 	decoded := true
 	for i, s := range l.segments {
-		if s.marked > 0 {
+		if s.marked >= 0 {
 			state, decoded = s.x.producers, false
 		}
 		if s.marked < s.x.size || i == len(l.segments)-1 {
@@ -109,7 +112,7 @@ func (l *Log) recoverProducers() error {
 // replay applies the batches after the segment's mark to ps.
 func (s *segment) replay(ps *producers, now int64) error {
 	var inner error
-	_, err := s.scan(s.marked, s.x.size, false, func(h batch.Header, pos int64) bool {
+	_, err := s.scan(max(s.marked, 0), s.x.size, false, func(h batch.Header, pos int64) bool {
 		if h.ProducerID < 0 {
 			return true
 		}
@@ -137,7 +140,7 @@ func (s *segment) replay(ps *producers, now int64) error {
 // openSegment opens a segment, believes its mark, reads on from there, and makes what it found durable, so that nothing
 // is shown to consumers that a power loss could still take away.
 func (l *Log) openSegment(base int64) (*segment, error) {
-	s := &segment{base: base, path: segmentPath(l.fs, l.path, base), x: newIndex(base)}
+	s := &segment{base: base, path: segmentPath(l.fs, l.path, base), x: newIndex(base), marked: -1}
 	s.refs.Store(1)
 	var err error
 	if s.file, err = l.fs.OpenReadWrite(s.path+logSuffix, vfs.WriteCategoryUnspecified); err != nil {
@@ -161,7 +164,7 @@ func (l *Log) recoverSegment(s *segment) error {
 		}
 	}
 	end, err := s.scan(s.x.size, info.Size(), true, func(h batch.Header, _ int64) bool {
-		if h.BaseOffset != s.x.next {
+		if h.BaseOffset < s.x.next { // compaction leaves gaps
 			return false
 		}
 		s.x.add(h.BaseOffset, h.LastOffset(), h.MaxTimestamp, int64(h.Size()), h.LeaderEpoch)
@@ -173,7 +176,7 @@ func (l *Log) recoverSegment(s *segment) error {
 	if err := l.setAside(s, end, info.Size()); err != nil {
 		return err
 	}
-	if s.x.size > s.marked {
+	if s.x.size > max(s.marked, 0) {
 		if err := s.file.SyncData(); err != nil {
 			return l.dir.fail(err)
 		}

@@ -7,8 +7,6 @@ import (
 	"hash/crc32"
 	iofs "io/fs"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -142,6 +140,9 @@ func (l *Log) deleteBefore(offset int64) error {
 	if err := <-durable; err != nil {
 		return err
 	}
+	if err := l.keepProducers(gone); err != nil {
+		return l.changeFailed(err)
+	}
 	gone, err = l.writeStart(offset, gone)
 	if err != nil {
 		return err
@@ -178,6 +179,52 @@ func (l *Log) below(offset int64) ([]*segment, error) {
 		gone = append(gone, s)
 	}
 	return gone, nil
+}
+
+// keepProducers writes what is known of producers beside the active segment when that is all that is left: it is in the
+// index files of those before, which go.
+func (l *Log) keepProducers(gone []*segment) error {
+	l.mu.Lock()
+	if err := l.usable(); err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	s := l.active()
+	if len(gone) == 0 || len(gone) < len(l.segments)-1 || s.marked >= 0 {
+		l.mu.Unlock()
+		return nil
+	}
+	last := gone[len(gone)-1]
+	state := last.x.producers
+	l.mu.Unlock()
+	l.marking.Lock()
+	defer l.marking.Unlock()
+	if state == nil {
+		raw, err := readFile(l.fs, last.path+indexSuffix)
+		if err != nil {
+			return nil //nolint:nilerr // nothing is known, and the next start would not know more
+		}
+		was, err := decodeIndex(raw)
+		if err != nil {
+			return nil //nolint:nilerr // the same
+		}
+		state = was.producers
+	}
+	l.mu.Lock()
+	late := s.marked >= 0 // it was written meanwhile
+	l.mu.Unlock()
+	if late {
+		return nil
+	}
+	x := newIndex(s.base)
+	x.producers = state
+	if err := writeFile(l.fs, s.path+indexSuffix, x.encode()); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	s.marked = 0
+	l.mu.Unlock()
+	return nil
 }
 
 // writeStart makes the new start durable and returns those of gone that are still to be removed. On a full disk the oldest
@@ -217,12 +264,17 @@ func (l *Log) changeFailed(err error) error {
 
 // forget takes segments out of the log. Their files go by remove. The caller holds the lock.
 func (l *Log) forget(gone []*segment) {
+	for _, s := range gone {
+		s.retired = true
+	}
 	l.segments = slices.DeleteFunc(slices.Clone(l.segments), func(s *segment) bool { return slices.Contains(gone, s) })
 }
 
 // remove unlinks the files of segments that the log has forgotten. Space comes back at once: readers hold the file open,
 // not its name, so there is nothing to wait for.
 func (l *Log) remove(gone []*segment) error {
+	l.marking.Lock() // an index of them that is being written
+	defer l.marking.Unlock()
 	var errs []error
 	for _, s := range gone {
 		errs = append(errs, s.release())
@@ -245,9 +297,7 @@ func (l *Log) finishDeletions(names []string, bases []int64, start int64) []int6
 		bases = bases[1:]
 	}
 	for _, name := range names {
-		stem, suffix, _ := strings.Cut(name, ".")
-		base, err := strconv.ParseInt(stem, 10, 64)
-		if err == nil && slices.Contains(segmentSuffixes, "."+suffix) && len(bases) > 0 && base < bases[0] {
+		if base, ok := segmentFile(name); ok && len(bases) > 0 && base < bases[0] {
 			_ = l.fs.Remove(l.fs.PathJoin(l.path, name))
 		}
 	}

@@ -325,3 +325,29 @@ func flip(t testing.TB, fs vfs.FS, name string, bit int) {
 		t.Fatal(err)
 	}
 }
+
+// TestProducersOutliveTheirRecords: retention takes every record, and a producer that repeats its last batch after a
+// restart is answered as the first time.
+func TestProducersOutliveTheirRecords(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	d := openDir(t, fs)
+	l := d.OpenLog("t-0", perSegment)
+	for seq := range int32(2) {
+		if _, err := l.AppendClient(sentBatch(7, 3, seq, 1, false), 0, -1, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Retain(Retention{Age: 0, Bytes: 0}, 2, now.Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if got := kept(t, l); len(got) != 0 {
+		t.Fatal(got)
+	}
+	l = openDir(t, fs.CrashClone(vfs.CrashCloneCfg{})).OpenLog("t-0", perSegment)
+	if a, err := l.AppendClient(sentBatch(7, 3, 1, 1, false), 0, -1, now); err != nil || !a.Repeated || a.BaseOffset != 1 {
+		t.Errorf("%+v %v", a, err)
+	}
+	if a, err := l.AppendClient(sentBatch(7, 3, 2, 1, false), 0, -1, now); err != nil || a.Repeated || a.BaseOffset != 2 {
+		t.Errorf("%+v %v", a, err)
+	}
+}

@@ -26,8 +26,10 @@ type segment struct {
 	path   string // without suffix
 	file   vfs.File
 	x      index
-	marked int64 // x.size as the index file on disk has it
+	marked int64 // x.size as the index file on disk has it; -1: there is none
 	synced int64 // bytes known to be durable
+
+	retired bool // its files are another's, or gone: nothing may be written to them
 
 	created time.Time // or last written before this process
 

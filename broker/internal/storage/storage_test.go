@@ -212,7 +212,7 @@ func TestPowerLossAtEveryOperation(t *testing.T) {
 		if i%3 == 0 {
 			continue // shares the sync of a later one
 		}
-		done := make(chan error)
+		done := make(chan error, 1)
 		l.WhenDurable(a.NextOffset, func(err error) {
 			durable.Store(a.NextOffset)
 			done <- err

@@ -129,7 +129,9 @@ func (l *Log) dirty() []unsynced {
 				s.x.producers = l.writers.encode()
 			}
 			d.index = s.x.encode()
-			s.x.producers = nil
+			if s == l.active() {
+				s.x.producers = nil
+			}
 		}
 		s.refs.Add(1)
 		out = append(out, d)
@@ -150,13 +152,27 @@ func syncFiles(dirty []unsynced) error {
 // open a longer scan and nothing else.
 func (l *Log) writeMarks(dirty []unsynced) {
 	for _, d := range dirty {
-		if d.index == nil || writeFile(l.fs, d.segment.path+indexSuffix, d.index) != nil {
-			continue
+		if d.index != nil {
+			l.writeMark(d)
 		}
-		l.mu.Lock()
-		d.segment.marked = d.size
-		l.mu.Unlock()
 	}
+}
+
+func (l *Log) writeMark(d unsynced) {
+	l.marking.Lock()
+	defer l.marking.Unlock()
+	l.mu.Lock()
+	retired := d.segment.retired
+	l.mu.Unlock()
+	if retired || writeFile(l.fs, d.segment.path+indexSuffix, d.index) != nil {
+		return
+	}
+	l.mu.Lock()
+	d.segment.marked = d.size
+	if d.size == d.segment.x.size {
+		d.segment.x.producers = nil // it is in the file now
+	}
+	l.mu.Unlock()
 }
 
 // takeWaiters removes and returns those that are durable now, or all of them after a failure.
