@@ -36,11 +36,7 @@ func maintain(replicas *replica.Manager, store *meta.Store, config *meta.BrokerC
 }
 
 func (m *maintainer) compact(p *replica.Partition, now time.Time) error {
-	err := p.Compact(int(m.config.Int("log.cleaner.dedupe.buffer.size")), m.pause, now)
-	if m.ctx.Err() != nil {
-		return nil // it was ended by the stop
-	}
-	return err
+	return p.Compact(int(m.config.Int("log.cleaner.dedupe.buffer.size")), m.pause, now)
 }
 
 // pause keeps compaction from taking more of the disk than it may.
@@ -57,7 +53,7 @@ func (m *maintainer) every(rest time.Duration, name string, work func(*replica.P
 	m.running.Go(func() {
 		for m.sleep(rest) {
 			m.replicas.Each(func(id replica.ID, p *replica.Partition) bool {
-				if err := work(p, time.Now()); err != nil && !errors.Is(err, replica.ErrGone) {
+				if err := work(p, time.Now()); err != nil && m.ctx.Err() == nil && !errors.Is(err, replica.ErrGone) {
 					m.logger.Error(name+" failed and is tried again", "partition", m.name(id), "error", err)
 				}
 				return m.ctx.Err() == nil

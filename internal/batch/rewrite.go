@@ -61,7 +61,7 @@ func finish(dst, src []byte, h Header, base, latest int64, count int32, records 
 		codec = None
 		h.Attributes &^= codecMask | attrDeleteHorizon
 	}
-	dst, err := compress(dst, codec, records)
+	dst, err := compress(dst, codec, DefaultLevel, records)
 	if err != nil {
 		return dst[:at], err
 	}

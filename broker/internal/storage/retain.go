@@ -200,15 +200,10 @@ func (l *Log) keepProducers(gone []*segment) error {
 	l.marking.Lock()
 	defer l.marking.Unlock()
 	if state == nil {
-		raw, err := readFile(l.fs, last.path+indexSuffix)
-		if err != nil {
-			return nil //nolint:nilerr // nothing is known, and the next start would not know more
+		var ok bool
+		if state, ok = l.producersAt(last); !ok {
+			return nil // the next start would not know more, either
 		}
-		was, err := decodeIndex(raw)
-		if err != nil {
-			return nil //nolint:nilerr // the same
-		}
-		state = was.producers
 	}
 	l.mu.Lock()
 	late := s.marked >= 0 // it was written meanwhile
@@ -225,6 +220,16 @@ func (l *Log) keepProducers(gone []*segment) error {
 	s.marked = 0
 	l.mu.Unlock()
 	return nil
+}
+
+// producersAt reads what was known of producers at the end of a segment.
+func (l *Log) producersAt(s *segment) ([]byte, bool) {
+	raw, err := readFile(l.fs, s.path+indexSuffix)
+	if err != nil {
+		return nil, false
+	}
+	x, err := decodeIndex(raw)
+	return x.producers, err == nil
 }
 
 // writeStart makes the new start durable and returns those of gone that are still to be removed. On a full disk the oldest
