@@ -37,13 +37,25 @@ type Dir struct {
 	workers chan struct{} // a slot for each sync in flight
 	syncing sync.WaitGroup
 	stats   stats
+	commits commits
+	wal     wal
+	damaged []error // what the start found of the write-ahead log; not changed afterwards
 
 	mu      sync.Mutex
 	offline error
 }
 
-// OpenDir creates path if needed and locks it. ErrLocked: another process has it.
+// OpenDir creates path if needed, locks it, and recovers what its write-ahead log has. ErrLocked: another process has it.
 func OpenDir(fs vfs.FS, path string) (*Dir, error) {
+	if vfs.Root(fs) != vfs.Default {
+		return OpenDirWAL(fs, path, walMemoryBytes)
+	}
+	return OpenDirWAL(fs, path, walFileBytes)
+}
+
+// OpenDirWAL is OpenDir with the size of each of the four files of the write-ahead log, in bytes; 0: there is none, and each
+// log is synced by itself.
+func OpenDirWAL(fs vfs.FS, path string, bytes int64) (*Dir, error) {
 	if err := makeDir(fs, path); err != nil {
 		return nil, err
 	}
@@ -55,7 +67,8 @@ func OpenDir(fs vfs.FS, path string) (*Dir, error) {
 		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
 	}
 	d := &Dir{fs: fs, path: path, lock: lock, workers: make(chan struct{}, syncWorkers)}
-	if err := d.removeDeleted(); err != nil {
+	d.commits.dir, d.wal.dir, d.wal.bytes, d.wal.next = d, d, bytes/walPage*walPage, 1
+	if err := errors.Join(d.removeDeleted(), d.recoverWAL()); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return d, nil
@@ -125,7 +138,7 @@ func (d *Dir) Logs() ([]string, error) {
 	}
 	var logs []string
 	for _, name := range names {
-		if info, err := d.fs.Stat(d.fs.PathJoin(d.path, name)); err == nil && info.IsDir() && !strings.HasSuffix(name, deletedSuffix) {
+		if info, err := d.fs.Stat(d.fs.PathJoin(d.path, name)); err == nil && info.IsDir() && name != walDir && !strings.HasSuffix(name, deletedSuffix) {
 			logs = append(logs, name)
 		}
 	}
@@ -135,8 +148,11 @@ func (d *Dir) Logs() ([]string, error) {
 // Close waits for syncs in flight and gives the lock back. Logs are closed by their owners before.
 func (d *Dir) Close() error {
 	d.syncing.Wait()
-	return d.lock.Close()
+	return errors.Join(d.wal.close(), d.lock.Close())
 }
+
+// Damage is what the start found wrong with the write-ahead log.
+func (d *Dir) Damage() []error { return d.damaged }
 
 // Offline is nil, or why the directory can no longer be trusted.
 func (d *Dir) Offline() error {

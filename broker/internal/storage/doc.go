@@ -18,5 +18,5 @@
 // Tested by: a model against a slice, power loss at every file operation on a crashable file
 // system, torn tails at every byte, bit flips, EIO and ENOSPC.
 //
-// Formats: docs/formats/segment.md, docs/formats/record-batch.md.
+// Formats: docs/formats/segment.md, docs/formats/wal.md, docs/formats/record-batch.md.
 package storage

@@ -28,6 +28,7 @@ const defaultSegmentBytes = 1 << 30
 type Log struct {
 	dir  *Dir
 	fs   vfs.FS
+	name string
 	path string
 
 	// Taken in this order, before mu.
@@ -59,7 +60,7 @@ type mark struct {
 
 // OpenLog returns the log called name. Its files are read at the first use and created at the first append.
 func (d *Dir) OpenLog(name string, cfg LogConfig) *Log {
-	l := &Log{dir: d, fs: d.fs, path: d.fs.PathJoin(d.path, name), cfg: cfg, writers: newProducers()}
+	l := &Log{dir: d, fs: d.fs, name: name, path: d.fs.PathJoin(d.path, name), cfg: cfg, writers: newProducers()}
 	l.idle.L = &l.mu
 	return l
 }
@@ -414,6 +415,9 @@ func (l *Log) Close() error {
 	}
 	l.mu.Unlock()
 	err := l.Sync()
+	if err == nil {
+		err = l.checkpoint()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.syncing {

@@ -10,7 +10,7 @@ import (
 // Observed is what a log looks like at one moment.
 type Observed struct {
 	Start, End, Durable int64 // offsets
-	Bytes, Unsynced     int64
+	Bytes, Unsynced     int64 // Unsynced would be lost with the power
 	Segments            int
 }
 
@@ -22,9 +22,16 @@ func (l *Log) Observe() (o Observed, loaded bool) {
 		return Observed{}, false
 	}
 	o = Observed{Start: l.start, End: l.end(), Durable: l.durable.offset, Segments: len(l.segments)}
+	after := false // the place below which all is durable
 	for _, s := range l.segments {
 		o.Bytes += s.size()
-		o.Unsynced += s.size() - min(s.synced, s.size())
+		switch {
+		case s == l.durable.segment:
+			o.Unsynced += s.size() - l.durable.pos
+			after = true
+		case after:
+			o.Unsynced += s.size()
+		}
 	}
 	return o, true
 }
@@ -36,14 +43,10 @@ type stats struct {
 }
 
 // synced counts a sync that began at begin.
-func (s *stats) synced(begin time.Time, dirty []unsynced, waiters int, err error) {
+func (s *stats) synced(begin time.Time, bytes int64, waiters int, err error) {
 	if err != nil {
 		s.failures.Add(1)
 		return
-	}
-	var bytes int64
-	for _, d := range dirty {
-		bytes += d.size - d.from
 	}
 	s.seconds.Since(begin)
 	s.waiters.Observe(int64(waiters))

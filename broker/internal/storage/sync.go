@@ -30,8 +30,7 @@ func (l *Log) await(w waiter) {
 	l.waiters = append(l.waiters, w)
 	if !l.syncing {
 		l.syncing = true
-		l.dir.syncing.Add(1)
-		go l.syncLoop()
+		l.dir.commits.add(l)
 	}
 }
 
@@ -57,54 +56,66 @@ func (l *Log) Sync() error {
 	return <-done
 }
 
-// syncLoop syncs as long as somebody waits. Whoever comes while a sync runs shares the next one.
-func (l *Log) syncLoop() {
-	defer l.dir.syncing.Done()
-	for l.syncOnce() {
-	}
-}
-
-// syncOnce serves those who wait now, and reports whether there were any. It holds one of the directory's slots, and
-// gives it back so that a busy log queues behind the others for the next.
-func (l *Log) syncOnce() bool {
+// syncAlone syncs the log's own files for those who wait. It holds one of the directory's slots.
+func (l *Log) syncAlone() {
 	l.dir.workers <- struct{}{}
 	defer func() { <-l.dir.workers }()
 	l.mu.Lock()
 	if len(l.waiters) == 0 {
-		l.syncing = false
-		l.idle.Broadcast()
 		l.mu.Unlock()
-		return false
+		return
 	}
 	target := mark{offset: l.end(), segment: l.active(), pos: l.active().x.size}
 	dirty := l.dirty()
 	l.mu.Unlock()
-
 	begin := time.Now()
-	err := syncFiles(dirty)
-	if err != nil {
-		err = l.dir.fail(err)
+	err := l.syncDirty(dirty)
+	waiters := l.committed(target, err)
+	l.dir.stats.synced(begin, bytesOf(dirty), waiters, err)
+	l.release(dirty, err)
+}
+
+// checkpoint makes the log's own files durable, whatever the write-ahead log has of them.
+func (l *Log) checkpoint() error {
+	l.mu.Lock()
+	var dirty []unsynced // nothing of a log that is closed: it was synced then, or deleted
+	if l.closed == nil && len(l.segments) > 0 {
+		dirty = l.dirty()
+	}
+	l.mu.Unlock()
+	err := l.syncDirty(dirty)
+	l.release(dirty, err)
+	return err
+}
+
+// syncDirty syncs segments and notes how far they are durable in their own files.
+func (l *Log) syncDirty(dirty []unsynced) error {
+	if err := syncFiles(dirty); err != nil {
+		return l.dir.fail(err)
 	}
 	l.mu.Lock()
-	if err == nil {
-		l.durable = target
-		for _, d := range dirty {
-			d.segment.synced = d.size
-		}
+	defer l.mu.Unlock()
+	for _, d := range dirty {
+		d.segment.synced = max(d.segment.synced, d.size)
 	}
-	ready := l.takeWaiters(err)
-	l.mu.Unlock()
-	l.dir.stats.synced(begin, dirty, len(ready), err)
-	for _, w := range ready {
-		w.done(err)
-	}
+	return nil
+}
+
+// release lets marks follow and gives the segments back.
+func (l *Log) release(dirty []unsynced, err error) {
 	if err == nil {
 		l.writeMarks(dirty)
 	}
 	for _, d := range dirty {
 		_ = d.segment.release() // the last reference of a deleted log: nothing depends on how closing it ends
 	}
-	return true
+}
+
+func bytesOf(dirty []unsynced) (n int64) {
+	for _, d := range dirty {
+		n += d.size - d.from
+	}
+	return n
 }
 
 // unsynced is a segment with bytes that are not durable.
@@ -141,6 +152,9 @@ func (l *Log) dirty() []unsynced {
 
 func syncFiles(dirty []unsynced) error {
 	for _, d := range dirty {
+		if d.from == d.size {
+			continue
+		}
 		if err := d.segment.file.SyncData(); err != nil {
 			return err
 		}
