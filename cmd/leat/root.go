@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/leatstream/leat/cmd/leat/internal/apache"
 	"github.com/leatstream/leat/internal/diag"
 	"github.com/spf13/cobra"
 )
@@ -40,6 +41,9 @@ func usageError(format string, args ...any) error {
 
 // run executes one command line and returns its exit code.
 func run(ctx context.Context, argv []string, std stdio) int {
+	if name, args := apacheTool(argv); name != "" {
+		return apache.Run(ctx, name, args, apacheEnv(std))
+	}
 	root := newRoot(std)
 	root.SetArgs(argv[1:])
 	root.SetIn(std.in)
@@ -73,8 +77,12 @@ func newRoot(std stdio) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError("%w\n  hint: `%s --help` lists the flags", err, cmd.CommandPath())
 	})
-	root.AddCommand(devCommand(std), serveCommand(std), runCommand(std), testCommand(std), pluginCommand(std), produceCommand(std), consumeCommand(std), topicCommand(std), groupCommand(std), configCommand(std), benchCommand(std),
-		lintCommand(std), doctorCommand(std), versionCommand(std))
+	root.AddCommand(
+		devCommand(std), serveCommand(std), runCommand(std), testCommand(std), lintCommand(std), pluginCommand(std),
+		topicCommand(std), groupCommand(std), configCommand(std),
+		produceCommand(std), consumeCommand(std),
+		benchCommand(std), doctorCommand(std), toolsCommand(std), versionCommand(std),
+	)
 	return root
 }
 

@@ -12,11 +12,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/leatstream/leat/cmd/leat/internal/apache"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"leat": func() { os.Exit(realMain()) }})
+	programs := map[string]func(){"leat": func() { os.Exit(realMain()) }}
+	for _, name := range apache.Names() {
+		programs[name], programs[name+".sh"] = programs["leat"], programs["leat"]
+	}
+	testscript.Main(m, programs)
 }
 
 // TestScripts runs every command that the README and the issue name, as a user types it. $REPO is the repository, $ADDR a
