@@ -226,11 +226,8 @@ func (c *console) poll(ctx context.Context, cl *kgo.Client, wait time.Duration) 
 // print prints until there were enough, nothing comes any more, or ctx ends.
 func (c *console) print(ctx context.Context, cl *kgo.Client) error {
 	last := time.Now()
-	for c.limit < 0 || c.printed < c.limit {
+	for ctx.Err() == nil && (c.limit < 0 || c.printed < c.limit) {
 		fetches := c.poll(ctx, cl, c.idle-time.Since(last))
-		if ctx.Err() != nil {
-			break
-		}
 		if fetches.NumRecords() > 0 {
 			last = time.Now()
 		} else if c.has("timeout-ms") && time.Since(last) >= c.idle {
