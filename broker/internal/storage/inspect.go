@@ -144,7 +144,7 @@ func (in *Inspection) segment(l *Log, name string, base int64, active, checksums
 			return nil, err
 		}
 		if end >= marked.size {
-			if n := tail(s.file, end, info.Size()); n > 0 {
+			if n := used(s.file, end, info.Size()); n > 0 {
 				in.Faults = append(in.Faults, Fault{Kind: Torn, Log: name, File: file, Pos: end, Bytes: n, Offset: s.x.next})
 			}
 			break
@@ -163,14 +163,14 @@ func (in *Inspection) segment(l *Log, name string, base int64, active, checksums
 	return s, nil
 }
 
-// tail is how many bytes from pos on are not the zeros that mean nothing.
-func tail(f vfs.File, pos, size int64) int64 {
+// used is how many bytes from pos on are not the zeros that mean nothing.
+func used(f vfs.File, pos, size int64) int64 {
 	buf := make([]byte, 64<<10)
 	var n int64
 	for at := pos; at < size; at += int64(len(buf)) {
 		got, err := f.ReadAt(buf[:min(int64(len(buf)), size-at)], at)
-		if used := bytes.TrimRight(buf[:got], "\x00"); len(used) > 0 {
-			n = at + int64(len(used)) - pos
+		if written := bytes.TrimRight(buf[:got], "\x00"); len(written) > 0 {
+			n = at + int64(len(written)) - pos
 		}
 		if err != nil && !errors.Is(err, io.EOF) {
 			break
