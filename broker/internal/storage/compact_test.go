@@ -157,9 +157,9 @@ func TestCompaction(t *testing.T) {
 		}
 		mustAppend(t, l, keyed(batch.None, 5000, put("a", strings.Repeat("active", 70))))
 		mustAppend(t, l, keyed(batch.None, 5001, put("k0", "end")))
-		before := bytesOf(l)
+		before := logBytes(l)
 		mustCompact(t, l, eager, now)
-		if after := bytesOf(l); after > before-700 {
+		if after := logBytes(l); after > before-700 {
 			t.Errorf("%d bytes, then %d", before, after)
 		}
 		check := func(l *Log, want string) {
@@ -206,7 +206,7 @@ func TestCompaction(t *testing.T) {
 	}
 }
 
-func bytesOf(l *Log) (n int64) {
+func logBytes(l *Log) (n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.segments {
