@@ -61,7 +61,12 @@ func (c *cutter) before(op errorfs.Op) error {
 // embedded runs a broker without ports until the returned function is called.
 func embedded(t *testing.T, fs vfs.FS) (*broker.Broker, func()) {
 	t.Helper()
-	b, err := broker.New(broker.Config{DataDir: "data", FS: fs, Listen: []string{}})
+	return embeddedIn(t, "data", fs)
+}
+
+func embeddedIn(t *testing.T, dir string, fs vfs.FS) (*broker.Broker, func()) {
+	t.Helper()
+	b, err := broker.New(broker.Config{DataDir: dir, FS: fs, Listen: []string{}})
 	if err != nil {
 		t.Fatal(err)
 	}

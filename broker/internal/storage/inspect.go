@@ -62,7 +62,26 @@ func Inspect(fs vfs.FS, path string, checksums bool, batches func(log string, b 
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	return in, nil
+	return in, in.wal(d)
+}
+
+// wal looks at the write-ahead log, which the next start writes back into the logs.
+func (in *Inspection) wal(d *Dir) error {
+	dir := d.fs.PathJoin(d.path, walDir)
+	names, err := d.fs.List(dir)
+	if err != nil {
+		return nil //nolint:nilerr // there never was one
+	}
+	for _, name := range names {
+		b, err := readFile(d.fs, d.fs.PathJoin(dir, name))
+		if err != nil {
+			return err
+		}
+		if parseWAL(name, b).hole {
+			in.Faults = append(in.Faults, Fault{Kind: Rot, Log: walDir, File: name})
+		}
+	}
+	return nil
 }
 
 func (in *Inspection) log(l *Log, name string, checksums bool, batches func(string, []byte) error) error {

@@ -30,6 +30,39 @@ func TestHalfARequestHoldsNothing(t *testing.T) {
 	neighbour.keepsWorking(300 * time.Millisecond)
 }
 
+// TestHalfARequestHoldsLittle: what it holds is near what was sent of it, not what it announces.
+func TestHalfARequestHoldsLittle(t *testing.T) {
+	cfg := defaults
+	cfg.Connections, cfg.PerIP = 1000, 1000
+	s := serve(t, rig(t).API, cfg)
+	s.dial().works()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	const n = 300
+	var open []*client
+	for range n {
+		c := s.dial()
+		c.send(sized(60<<10, request(3, 9, 0, 0)))
+		open = append(open, c)
+	}
+	s.dial().works() // came later: those before were accepted
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		each := (int64(after.HeapInuse) - int64(before.HeapInuse)) / n
+		if each < 24<<10 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("half a request holds %d bytes", each)
+		}
+	}
+	for _, c := range open {
+		c.Close()
+	}
+}
+
 // TestRequestsBehindLongPollsHoldNothing: how long they wait is up to the client.
 func TestRequestsBehindLongPollsHoldNothing(t *testing.T) {
 	r := rig(t)

@@ -93,10 +93,7 @@ func (in *input) makeRoom(n int) {
 	case in.r == in.w:
 		in.r, in.w = 0, 0
 	case n > len(in.f.b):
-		larger := frames.get(inputBuffer)
-		held := copy(larger.b, in.f.b[in.r:in.w])
-		in.release()
-		in.f, in.w = larger, held
+		in.resize(inputBuffer)
 	case in.r+n > len(in.f.b):
 		in.r, in.w = 0, copy(in.f.b, in.f.b[in.r:in.w])
 	}
@@ -120,6 +117,24 @@ func (in *input) read() (int, error) {
 func (in *input) hold(size int) {
 	if in.f == nil {
 		in.f = frames.get(size)
+	}
+}
+
+// resize moves what is there to a buffer of another size.
+func (in *input) resize(size int) {
+	other := frames.get(size)
+	held := copy(other.b, in.f.b[in.r:in.w])
+	in.release()
+	in.f, in.w = other, held
+}
+
+// rest is called before a wait that nobody knows the end of: a client that sent little holds little.
+func (in *input) rest() {
+	switch {
+	case in.r == in.w:
+		in.release()
+	case in.buffered() <= idleBuffer && len(in.f.b) > idleBuffer:
+		in.resize(idleBuffer)
 	}
 }
 
