@@ -62,23 +62,23 @@ func (c *commits) exclusive(fn func() error) error {
 	return fn()
 }
 
-// tail is what a log has that is not durable: bytes of its active segment.
-type tail struct {
+// loose is what a log has that is not durable: bytes of its active segment.
+type loose struct {
 	segment *segment
 	from    int64
 	target  mark
 }
 
-// tail takes a reference to the active segment. false: it is not all that is to be synced. The caller holds the lock.
-func (l *Log) tail() (tail, bool) {
+// loose takes a reference to the active segment. false: it is not all that is to be synced. The caller holds the lock.
+func (l *Log) loose() (loose, bool) {
 	if len(l.segments) == 0 || l.closed != nil {
-		return tail{}, false
+		return loose{}, false
 	}
 	s := l.active()
-	t := tail{segment: s, from: l.durable.pos, target: mark{offset: l.end(), segment: s, pos: s.x.size}}
+	t := loose{segment: s, from: l.durable.pos, target: mark{offset: l.end(), segment: s, pos: s.x.size}}
 	if l.durable.segment != s {
 		if n := len(l.segments); n < 2 || l.durable.segment != l.segments[n-2] || l.durable.pos != l.durable.segment.x.size {
-			return tail{}, false
+			return loose{}, false
 		}
 		t.from = 0
 	}
@@ -94,11 +94,11 @@ func (c *commits) commit(logs []*Log) {
 		return
 	}
 	var together []*Log
-	var tails []tail
+	var tails []loose
 	var size int64
 	for i, l := range logs {
 		l.mu.Lock()
-		t, ok := l.tail()
+		t, ok := l.loose()
 		l.mu.Unlock()
 		n := t.target.pos - t.from
 		switch {
@@ -156,7 +156,7 @@ func (c *commits) alone(logs []*Log) {
 }
 
 // read fills the next block with the tails.
-func (w *wal) read(logs []*Log, tails []tail) error {
+func (w *wal) read(logs []*Log, tails []loose) error {
 	w.buf = beginBlock(w.buf)
 	for i, t := range tails {
 		n := int(t.target.pos - t.from)

@@ -128,6 +128,9 @@ func (w *cleanedWriter) finish(group []*segment) error {
 		err = syncFailed(w.file.Sync())
 	}
 	if err == nil {
+		err = l.dir.wal.forget(l)
+	}
+	if err == nil {
 		err = writeFile(l.fs, l.swapPath(s, swapIndexSuffix), w.x.encode()) // this makes the name of the other file durable, too
 	}
 	if err != nil {

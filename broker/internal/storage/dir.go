@@ -67,6 +67,7 @@ func OpenDirWAL(fs vfs.FS, path string, bytes int64) (*Dir, error) {
 		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
 	}
 	d := &Dir{fs: fs, path: path, lock: lock, workers: make(chan struct{}, syncWorkers)}
+	d.wal.changed.L = &d.wal.mu
 	d.commits.dir, d.wal.dir, d.wal.bytes, d.wal.next = d, d, bytes/walPage*walPage, 1
 	if err := errors.Join(d.removeDeleted(), d.recoverWAL()); err != nil {
 		return nil, errors.Join(err, lock.Close())

@@ -71,7 +71,7 @@ func (l *Log) syncAlone() {
 	begin := time.Now()
 	err := l.syncDirty(dirty)
 	waiters := l.committed(target, err)
-	l.dir.stats.synced(begin, bytesOf(dirty), waiters, err)
+	l.dir.stats.synced(begin, unsyncedBytes(dirty), waiters, err)
 	l.release(dirty, err)
 }
 
@@ -111,7 +111,7 @@ func (l *Log) release(dirty []unsynced, err error) {
 	}
 }
 
-func bytesOf(dirty []unsynced) (n int64) {
+func unsyncedBytes(dirty []unsynced) (n int64) {
 	for _, d := range dirty {
 		n += d.size - d.from
 	}

@@ -44,8 +44,9 @@ type wal struct {
 	files    []*walFile
 	active   *walFile // nil: none yet
 	creating bool
-	broken   bool   // a file could not be made: logs are synced by themselves
-	next     uint64 // sequence number of the next block
+	broken   bool      // a file could not be made: logs are synced by themselves
+	next     uint64    // sequence number of the next block
+	changed  sync.Cond // a file was made, or its logs are synced
 }
 
 type walFile struct {
@@ -84,7 +85,12 @@ const (
 func (w *wal) ready() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.bytes == 0 || w.broken {
+	return w.hasRoom()
+}
+
+// hasRoom is ready for who holds the lock.
+func (w *wal) hasRoom() bool {
+	if w.bytes == 0 {
 		return false
 	}
 	if w.active != nil && w.active.pos+min(w.bytes/4, walBlockMax)+walPage <= w.bytes {
@@ -93,7 +99,7 @@ func (w *wal) ready() bool {
 	if slices.ContainsFunc(w.files, func(f *walFile) bool { return f != w.active && !f.full }) {
 		return true
 	}
-	if !w.creating && len(w.files) < walFiles {
+	if !w.creating && !w.broken && len(w.files) < walFiles {
 		w.creating = true
 		w.dir.syncing.Add(1)
 		go w.create()
@@ -107,6 +113,7 @@ func (w *wal) create() {
 	f, err := w.newFile()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	defer w.changed.Broadcast()
 	w.creating = false
 	if err != nil {
 		w.broken = true
@@ -231,11 +238,12 @@ func (w *wal) retire(f *walFile) {
 		})
 	}
 	wg.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer w.changed.Broadcast()
 	if failed.err != nil {
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	clear(f.logs)
 	f.full = false
 }
@@ -257,9 +265,6 @@ func (e *errorOnce) note(err error) {
 	}
 }
 
-// errBusy says that the write-ahead log has no room just now.
-var errBusy = errors.New("the write-ahead log waits for syncs")
-
 // forget sees to it that a start writes nothing of what the write-ahead log has of l now, because other files are about to
 // take the place of its segments.
 func (w *wal) forget(l *Log) error {
@@ -273,8 +278,8 @@ func (w *wal) forget(l *Log) error {
 		return err
 	}
 	return w.dir.commits.exclusive(func() error {
-		if !w.ready() {
-			return errBusy
+		if err := w.awaitRoom(); err != nil {
+			return err
 		}
 		w.buf, _ = appendEntry(beginBlock(w.buf), l.name, walForget, 0, 0)
 		w.buf = sealBlock(w.buf, w.next, 1)
@@ -283,6 +288,19 @@ func (w *wal) forget(l *Log) error {
 		}
 		return nil
 	})
+}
+
+// awaitRoom waits until a block can be written.
+func (w *wal) awaitRoom() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for !w.hasRoom() {
+		if err := w.dir.Offline(); err != nil {
+			return err
+		}
+		w.changed.Wait()
+	}
+	return nil
 }
 
 // close ends the files, whose logs are closed, and so synced, by now.
