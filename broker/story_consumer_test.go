@@ -40,7 +40,7 @@ func (s *story) consumerHeartbeat(d *datadriven.TestData) string {
 	if req.MemberID == "" {
 		name = "somebody"
 	}
-	out := fmt.Sprintf("%s is in epoch %d, calls every %d ms", name, resp.MemberEpoch, resp.HeartbeatIntervalMillis)
+	out := fmt.Sprintf("%s is in epoch %d", name, resp.MemberEpoch)
 	if resp.Assignment != nil {
 		out += ", has"
 		for _, t := range resp.Assignment.Topics {

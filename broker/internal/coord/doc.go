@@ -12,8 +12,9 @@
 // Must not know: sockets, request messages. It turns group's effects and txn's states into records and answers.
 //
 // Called by: api. Goroutines and locks: one mutex a partition of the topics, held while its log is read the first time
-// and never while answering; one timer a group, armed for its next deadline, and one a partition of transactions; at the
-// start one goroutine that reads all transactions, because those that are open have to end in time.
+// and never while answering; one timer a group, armed for its next deadline, and one a partition of transactions; two
+// goroutines that read all groups and all transactions at the start, several partitions at a time, because sessions and open
+// transactions have to end in time; the one of groups then looks for old offsets now and again.
 //
 // Tested by: restarts and power loss here, real clients through the broker.
 //

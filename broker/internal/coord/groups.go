@@ -35,9 +35,13 @@ func New(cfg Config) *Groups {
 	return g
 }
 
-// Start looks after offsets whose time has come, until Close.
+// Start reads all groups, so that silent members are missed and nobody waits for it later, and looks after offsets whose
+// time has come, until Close.
 func (g *Groups) Start() {
 	g.keeping.Go(func() {
+		if _, err := g.topic.all(); err != nil && !errors.Is(err, kerr.CoordinatorNotAvailable) {
+			g.cfg.Log.Error("groups cannot be read", "error", err)
+		}
 		rest := time.NewTicker(g.cfg.Broker.Millis("offsets.retention.check.interval.ms"))
 		defer rest.Stop()
 		for {

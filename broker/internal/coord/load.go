@@ -6,6 +6,7 @@ import (
 
 	"github.com/leatstream/leat/broker/internal/group"
 	"github.com/leatstream/leat/internal/batch"
+	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -16,7 +17,7 @@ func (s *shard) load() error {
 	if s.loaded {
 		return nil
 	}
-	l := loaded{classic: map[string]*kmsg.GroupMetadataValue{}, consumers: map[string]*group.Consumer{}, since: map[*group.Consumer]int64{}}
+	l := loaded{classic: map[string]*kmsg.GroupMetadataValue{}, consumers: map[string]*group.Consumer{}, since: map[*group.Consumer]int64{}, names: map[string]string{}}
 	if err := s.log.replay(func(h *batch.Header, r *batch.Record) {
 		if err := s.replay(&l, h, r); err != nil { // one record is not worth all groups of the partition
 			s.groupsOf.cfg.Log.Error("a record of the offsets topic cannot be read and is passed over", "offset", h.BaseOffset+int64(r.OffsetDelta), "error", err)
@@ -40,6 +41,7 @@ type loaded struct {
 	classic   map[string]*kmsg.GroupMetadataValue
 	consumers map[string]*group.Consumer
 	since     map[*group.Consumer]int64 // when their last records were written
+	names     map[string]string         // of topics
 }
 
 // replay applies one record of the log. Records of other kinds, which a later version may write, are passed over.
@@ -49,11 +51,7 @@ func (s *shard) replay(l *loaded, h *batch.Header, r *batch.Record) error {
 	}
 	switch version := int16(binary.BigEndian.Uint16(r.Key)); version {
 	case 0, offsetKeyVersion:
-		var k kmsg.OffsetCommitKey
-		if err := k.ReadFrom(r.Key); err != nil {
-			return err
-		}
-		return s.replayOffset(&k, h, r)
+		return s.replayOffset(l, h, r)
 	case groupKeyVersion:
 		var k kmsg.GroupMetadataKey
 		if err := k.ReadFrom(r.Key); err != nil {
@@ -80,35 +78,75 @@ func (s *shard) replay(l *loaded, h *batch.Header, r *batch.Record) error {
 	return nil
 }
 
-func (s *shard) replayOffset(k *kmsg.OffsetCommitKey, h *batch.Header, r *batch.Record) error {
-	at := partition{k.Topic, k.Partition}
-	m := s.groups[k.Group]
+// replayOffset applies a commit. There can be millions: the key is read in place, and names are kept once.
+func (s *shard) replayOffset(l *loaded, h *batch.Header, r *batch.Record) error {
+	k := kbin.Reader{Src: r.Key[2:]}
+	id := k.Span(int(k.Int16()))
+	topic := k.Span(int(k.Int16()))
+	at := partition{index: k.Int32()}
+	if err := k.Complete(); err != nil {
+		return err
+	}
+	at.topic = l.name(topic)
+	m := s.groups[string(id)]
 	if r.Value == nil {
 		if m != nil {
 			if delete(m.offsets, at); len(m.offsets) == 0 {
-				delete(s.groups, k.Group)
+				delete(s.groups, m.id)
 			}
 		}
-		s.withdraw(k.Group, at)
+		s.withdraw(string(id), at)
 		return nil
 	}
-	var v kmsg.OffsetCommitValue
-	if err := v.ReadFrom(r.Value); err != nil {
+	o, err := l.offset(r.Value)
+	if err != nil {
 		return err
 	}
+	o.stored = h.BaseOffset
 	if m == nil {
-		m = s.create(k.Group)
-	}
-	o := Offset{At: v.Offset, LeaderEpoch: v.LeaderEpoch, Metadata: v.Metadata, When: v.CommitTimestamp, stored: h.BaseOffset}
-	if v.Version == expiringVersion {
-		o.Expires = v.ExpireTimestamp
+		m = s.create(string(id))
 	}
 	if h.Transactional() {
-		s.pending[h.ProducerID] = append(s.pending[h.ProducerID], &pending{k.Group, map[partition]Offset{at: o}, o.stored, nil})
+		s.pending[h.ProducerID] = append(s.pending[h.ProducerID], &pending{m.id, map[partition]Offset{at: o}, o.stored, nil})
 		return nil
 	}
 	m.offsets[at] = o
 	return nil
+}
+
+// name is b as a string, the same one for equal names.
+func (l *loaded) name(b []byte) string {
+	name, ok := l.names[string(b)]
+	if !ok {
+		name = string(b)
+		l.names[name] = name
+	}
+	return name
+}
+
+// offset reads the value of a commit. Version 3, which is written, is read in place.
+func (l *loaded) offset(value []byte) (o Offset, err error) {
+	if len(value) < 2 || binary.BigEndian.Uint16(value) != offsetValueVersion {
+		var v kmsg.OffsetCommitValue
+		if err := v.ReadFrom(value); err != nil {
+			return o, err
+		}
+		o = Offset{At: v.Offset, LeaderEpoch: v.LeaderEpoch, Metadata: v.Metadata, When: v.CommitTimestamp}
+		if v.Version < offsetValueVersion {
+			o.LeaderEpoch = -1
+		}
+		if v.Version == expiringVersion {
+			o.Expires = v.ExpireTimestamp
+		}
+		return o, nil
+	}
+	v := kbin.Reader{Src: value[2:]}
+	o.At, o.LeaderEpoch = v.Int64(), v.Int32()
+	if text := v.Span(int(v.Int16())); len(text) > 0 {
+		o.Metadata = string(text)
+	}
+	o.When = v.Int64()
+	return o, v.Complete()
 }
 
 // restore brings a group back as it was last answered. Its members' sessions start now.

@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"golang.org/x/sync/errgroup"
 )
 
 // Config is what a coordinator needs of the broker.
@@ -121,24 +124,32 @@ func (t *topic[S]) peek(index int32) (S, bool) {
 	return s, ok
 }
 
-// all loads and returns every shard that may hold something.
+// all loads, several at a time, and returns every shard that may hold something.
 func (t *topic[S]) all() ([]S, error) {
 	found := t.cfg.Meta.Image().Topic(t.name)
 	if found == nil {
 		return nil, nil
 	}
-	var out []S
-	for i := range found.Partitions {
-		s, err := t.at(int32(i))
-		if errors.Is(err, kerr.NotCoordinator) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, s)
+	var none S
+	out := make([]S, len(found.Partitions))
+	var loading errgroup.Group
+	loading.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range out {
+		loading.Go(func() error {
+			s, err := t.at(int32(i))
+			switch {
+			case err == nil:
+				out[i] = s
+			case errors.Is(err, kerr.NotCoordinator):
+				return nil
+			}
+			return err
+		})
 	}
-	return out, nil
+	if err := loading.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(out, func(s S) bool { return s == none }), nil
 }
 
 // hash is Java's String.hashCode, by which Kafka deals names out to partitions.

@@ -95,8 +95,9 @@ func (c *Consumer) beat(now time.Time, topics Topics, b *Beat, e *Effects) (*Bea
 	c.target(topics)
 	c.reconcile(now, topics, m, b.Owned, resubscribed)
 	m.touch(now, c.cfg)
+	c.expect(m)
 	e.Changes = c.changes()
-	answer := &Beaten{Member: m.ID, Epoch: m.Epoch, Interval: c.cfg.Consumer.Heartbeat}
+	answer := &Beaten{Member: m.ID, Epoch: m.Epoch, Interval: c.interval(now, m)}
 	full := b.RebalanceTimeout >= 0 && (b.Topics != nil || b.Regex != nil) && b.Owned != nil
 	if b.Epoch == joining || full || !maps.Equal(had, m.Assigned) {
 		answer.Assignment = append([]TopicPartition{}, m.Assigned.Sorted()...)
@@ -257,8 +258,22 @@ func (c *Consumer) subscribe(now time.Time, topics Topics, m *ConsumerMember, na
 func (c *Consumer) bump(now time.Time, topics Topics, changed bool, visible func(string) bool) {
 	if c.refresh(now, topics, visible) || changed {
 		c.Epoch++
+		c.bumped = now
 		c.change(EpochChange, "")
 	}
+}
+
+// hurry is how many times as often members call while something moves.
+const hurry = 20
+
+// interval is after how long a member shall call again: soon while it has to give up or to get something, and while the
+// group is so young that others may come and take their share.
+func (c *Consumer) interval(now time.Time, m *ConsumerMember) time.Duration {
+	every := c.cfg.Consumer.Heartbeat
+	if !m.reached(c.TargetEpoch) || now.Before(c.bumped.Add(every)) {
+		return max(every/hurry, time.Millisecond)
+	}
+	return every
 }
 
 // target assigns for the newest epoch.

@@ -60,6 +60,7 @@ func (c *Consumer) join(now time.Time, topics Topics, j *Join, e *Effects) (*Con
 	c.reconcile(now, topics, m, s.owned, resubscribed)
 	m.touch(now, c.cfg)
 	m.joinBy, m.syncBy = time.Time{}, now.Add(j.RebalanceTimeout)
+	c.expect(m)
 	e.Changes = c.changes()
 	return m, nil
 }
@@ -130,10 +131,11 @@ func (c *Consumer) classicMember(id string, instance *string, generation int32) 
 }
 
 // rejoin gives a classic member its time to join again.
-func (m *ConsumerMember) rejoin(now time.Time) {
+func (c *Consumer) rejoin(now time.Time, m *ConsumerMember) {
 	if m.joinBy.IsZero() {
 		m.joinBy = now.Add(m.RebalanceTimeout)
 	}
+	c.expect(m)
 }
 
 // Sync tells a classic member what it has.
@@ -145,7 +147,7 @@ func (c *Consumer) Sync(now time.Time, topics Topics, s Sync) Effects {
 	case s.ProtocolType != "" && s.ProtocolType != ConsumerProtocol || s.Protocol != "" && s.Protocol != m.Classic.Protocols[0].Name:
 		err = kerr.InconsistentGroupProtocol
 	case c.TargetEpoch > m.Epoch && m.State != MemberUnrevoked:
-		m.rejoin(now)
+		c.rejoin(now, m)
 		err = kerr.RebalanceInProgress
 	}
 	if err != nil {
@@ -173,7 +175,7 @@ func (c *Consumer) ClassicHeartbeat(now time.Time, topics Topics, id string, ins
 	c.bump(now, topics, false, nil)
 	e.Changes = c.changes()
 	if m.Epoch < c.Epoch || m.State == MemberUnrevoked || m.State == MemberUnreleased && !c.waits(m) {
-		m.rejoin(now)
+		c.rejoin(now, m)
 		return e, kerr.RebalanceInProgress
 	}
 	return e, nil

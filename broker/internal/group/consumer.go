@@ -108,6 +108,8 @@ type Consumer struct {
 	seen    any                       // version of the topics that Hash was last compared with
 	scanned time.Time                 // when the expressions were last held against all topics
 	changed map[Change]struct{}
+	next    time.Time // nobody's time runs out before; zero: nobody is in
+	bumped  time.Time // when the epoch began
 }
 
 // NewConsumer is an empty group.
@@ -129,6 +131,14 @@ func (c *Consumer) Restored(now time.Time) {
 		if m.State == MemberUnrevoked && m.Classic == nil {
 			m.rebalance = now.Add(m.RebalanceTimeout)
 		}
+		c.expect(m)
+	}
+}
+
+// expect notes when a member's time runs out.
+func (c *Consumer) expect(m *ConsumerMember) {
+	if t := m.next(); c.next.IsZero() || t.Before(c.next) {
+		c.next = t
 	}
 }
 
@@ -326,8 +336,11 @@ func (c *Consumer) fence(now time.Time, topics Topics, gone []*ConsumerMember, e
 func (c *Consumer) Tick(now time.Time, topics Topics) Effects {
 	var e Effects
 	var gone []*ConsumerMember
+	c.next = time.Time{}
 	for _, m := range c.Ordered() {
-		if !m.next().After(now) {
+		if m.next().After(now) {
+			c.expect(m)
+		} else {
 			gone = append(gone, m)
 		}
 	}
@@ -335,16 +348,8 @@ func (c *Consumer) Tick(now time.Time, topics Topics) Effects {
 	return e
 }
 
-// Next is when Tick has something to do; zero: never.
-func (c *Consumer) Next() time.Time {
-	var next time.Time
-	for _, m := range c.Members {
-		if t := m.next(); next.IsZero() || t.Before(next) {
-			next = t
-		}
-	}
-	return next
-}
+// Next is when Tick may have something to do, perhaps too early; zero: never.
+func (c *Consumer) Next() time.Time { return c.next }
 
 func (m *ConsumerMember) next() time.Time {
 	next := m.session

@@ -261,9 +261,9 @@ func (s *scene) told(e Effects) string {
 		fmt.Fprintf(&b, "%v: %s", a.Token, s.verdict(a.Err))
 		switch {
 		case a.Beat != nil && a.Beat.Assignment == nil:
-			fmt.Fprintf(&b, "%s is in epoch %d\n", a.Beat.Member, a.Beat.Epoch)
+			fmt.Fprintf(&b, "%s is in epoch %d%s\n", a.Beat.Member, a.Beat.Epoch, when(a.Beat))
 		case a.Beat != nil:
-			fmt.Fprintf(&b, "%s is in epoch %d with %s\n", a.Beat.Member, a.Beat.Epoch, s.list(a.Beat.Assignment))
+			fmt.Fprintf(&b, "%s is in epoch %d with %s%s\n", a.Beat.Member, a.Beat.Epoch, s.list(a.Beat.Assignment), when(a.Beat))
 		case a.Join != nil:
 			fmt.Fprintf(&b, "%s is in generation %d, protocol %s, leader %q\n", a.Join.MemberID, a.Join.Generation, a.Join.Protocol, a.Join.Leader)
 		case a.Sync != nil:
@@ -294,6 +294,14 @@ func (s *scene) told(e Effects) string {
 		b.WriteString("the group is classic now\n")
 	}
 	return b.String()
+}
+
+// when is how soon a member shall call again, where that is not the usual.
+func when(b *Beaten) string {
+	if b.Interval == 0 || b.Interval == consumerConfig().Consumer.Heartbeat {
+		return ""
+	}
+	return fmt.Sprintf(", and calls in %s", b.Interval)
 }
 
 func (s *scene) show() string {

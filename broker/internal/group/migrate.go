@@ -72,6 +72,7 @@ func (g *Group) upgraded(now time.Time, topics Topics) (*Consumer, error) {
 		}
 		m.Target = m.Assigned.Sorted()
 		m.touch(now, c.cfg)
+		c.expect(m)
 		c.Members[m.ID] = m
 		c.index(m)
 		for _, kind := range []ChangeKind{MemberChange, TargetChange, CurrentChange} {
