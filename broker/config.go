@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -94,7 +95,7 @@ func (c Config) resolve() (*plan, error) {
 	if p.dataDir == "" {
 		return nil, &ConfigError{"no data directory is named", "name one with --data DIR or the property log.dirs"}
 	}
-	p.config.Started("log.dirs", p.dataDir)
+	p.config.Started("log.dirs", shownDir(p.dataDir))
 	for _, name := range []string{"node.id", "broker.id"} {
 		p.config.Started(name, strconv.Itoa(int(p.node)))
 	}
@@ -102,6 +103,14 @@ func (c Config) resolve() (*plan, error) {
 		return nil, err
 	}
 	return p, p.checkReach(c.Insecure)
+}
+
+// shownDir is a directory as tools show it, which may run elsewhere.
+func shownDir(dir string) string {
+	if abs, err := filepath.Abs(dir); err == nil {
+		return abs
+	}
+	return dir
 }
 
 func nodeID(properties map[string]string) (int32, error) {

@@ -12,7 +12,7 @@ var _ = handle(1, 2, (*API).alterReplicaLogDirs)
 // alterReplicaLogDirs moves replicas between the directories of this broker. There is one: who is to stay there does.
 func (a *API) alterReplicaLogDirs(c *Call, req *kmsg.AlterReplicaLogDirsRequest, resp *kmsg.AlterReplicaLogDirsResponse) error {
 	allowed := a.allowCluster(c, auth.Alter)
-	m, here := a.Meta.Image(), a.Replicas.Volume().Path
+	m, here := a.Meta.Image(), a.Config.String("log.dirs")
 	for _, d := range req.Dirs {
 		for _, t := range d.Topics {
 			rt := kmsg.NewAlterReplicaLogDirsResponseTopic()

@@ -16,7 +16,7 @@ func (a *API) describeLogDirs(c *Call, req *kmsg.DescribeLogDirsRequest, resp *k
 	}
 	v := a.Replicas.Volume()
 	dir := kmsg.NewDescribeLogDirsResponseDir()
-	dir.Dir, dir.TotalBytes, dir.UsableBytes, dir.ErrorCode = v.Path, v.Total, v.Usable, code(v.Offline)
+	dir.Dir, dir.TotalBytes, dir.UsableBytes, dir.ErrorCode = a.Config.String("log.dirs"), v.Total, v.Usable, code(v.Offline)
 	m := a.Meta.Image()
 	if req.Topics == nil && v.Offline == nil {
 		for _, t := range m.Topics() {

@@ -63,7 +63,7 @@ func (m *Manager) Delete(id ID) error {
 	return p.delete()
 }
 
-// Volume is where the partitions are.
+// Volume is what the disk of the partitions has.
 func (m *Manager) Volume() storage.Volume { return m.dir.Volume() }
 
 // Close makes everything durable and closes the files.

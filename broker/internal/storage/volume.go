@@ -2,16 +2,15 @@ package storage
 
 import "strings"
 
-// Volume is where a directory is, and what its disk has; -1 where the file system does not tell.
+// Volume is what the disk of a directory has; -1 where the file system does not tell.
 type Volume struct {
-	Path          string
 	Total, Usable int64 // bytes
 	Offline       error // nil, or why the directory can no longer be trusted
 }
 
 // Volume looks at the disk.
 func (d *Dir) Volume() Volume {
-	v := Volume{Path: d.path, Total: -1, Usable: -1, Offline: d.Offline()}
+	v := Volume{Total: -1, Usable: -1, Offline: d.Offline()}
 	if u, err := d.fs.GetDiskUsage(d.path); err == nil {
 		v.Total, v.Usable = int64(u.TotalBytes), int64(u.AvailBytes)
 	}

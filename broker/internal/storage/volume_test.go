@@ -36,13 +36,12 @@ func TestSizeIsToldWithoutLoading(t *testing.T) {
 }
 
 func TestVolumeOfADisk(t *testing.T) {
-	path := t.TempDir()
-	d, err := OpenDir(vfs.Default, path)
+	d, err := OpenDir(vfs.Default, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	if v := d.Volume(); v.Path != path || v.Total <= 0 || v.Usable <= 0 || v.Usable > v.Total || v.Offline != nil {
+	if v := d.Volume(); v.Total <= 0 || v.Usable <= 0 || v.Usable > v.Total || v.Offline != nil {
 		t.Errorf("%+v", v)
 	}
 }
