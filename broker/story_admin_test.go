@@ -66,8 +66,20 @@ func ifFailed(code int16) string {
 	return " " + verdict(code, nil)
 }
 
+// remember TOPIC as=NAME: from now on NAME is that topic by its id, even after it is gone.
+func (s *story) remember(d *datadriven.TestData) string {
+	if s.ids == nil {
+		s.ids = map[string][16]byte{}
+	}
+	s.ids[argString(d, "as", "")] = s.topicID(bare(d)[0])
+	return "ok"
+}
+
 // topicID asks for the id of a topic; an unknown topic has one that nobody has.
 func (s *story) topicID(name string) [16]byte {
+	if id, ok := s.ids[name]; ok {
+		return id
+	}
 	req := kmsg.NewPtrMetadataRequest()
 	rt := kmsg.NewMetadataRequestTopic()
 	rt.Topic = kmsg.StringPtr(name)

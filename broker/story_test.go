@@ -34,8 +34,9 @@ type story struct {
 	conn net.Conn
 	corr int32
 
-	dir     string            // the data directory, once it was asked for
-	members map[string]string // what members of groups are called in the story
+	dir     string              // the data directory, once it was asked for
+	ids     map[string][16]byte // of topics that the story remembers
+	members map[string]string   // what members of groups are called in the story
 
 	max map[int16]int16 // newest version served, by API
 }
@@ -45,6 +46,7 @@ var storyCommands = map[string]func(*story, *datadriven.TestData) string{
 	"restart":               (*story).restart,
 	"power-loss":            (*story).powerLoss,
 	"metadata":              (*story).metadata,
+	"remember":              (*story).remember,
 	"create-topics":         (*story).createTopics,
 	"delete-topics":         (*story).deleteTopics,
 	"create-partitions":     (*story).createPartitions,

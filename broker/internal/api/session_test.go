@@ -229,3 +229,76 @@ func TestLongPolls(t *testing.T) {
 		t.Errorf("%d bytes", n)
 	}
 }
+
+// TestSessionsByIDOutliveTheirTopic: a session goes on about a topic that is gone, and does not take one that was made anew
+// under its name for it.
+func TestSessionsByIDOutliveTheirTopic(t *testing.T) {
+	r := rig(t, nil)
+	by := func(session, epoch int32, id [16]byte) *kmsg.FetchRequest {
+		req := fetchOf(session, epoch, wanted(0, 0))
+		req.Version = 18
+		req.Topics[0].Topic, req.Topics[0].TopicID = "", id
+		return req
+	}
+	remove := func() {
+		req := kmsg.NewPtrDeleteTopicsRequest()
+		req.Version = 6
+		req.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: kmsg.StringPtr("t")}}
+		if resp := r.Ask(req).(*kmsg.DeleteTopicsResponse); resp.Topics[0].ErrorCode != 0 {
+			t.Fatal(kerr.ErrorForCode(resp.Topics[0].ErrorCode))
+		}
+	}
+	one := func(req *kmsg.FetchRequest, id [16]byte) kmsg.FetchResponseTopicPartition {
+		t.Helper()
+		resp := r.Ask(req).(*kmsg.FetchResponse)
+		if resp.ErrorCode != 0 || len(resp.Topics) != 1 || resp.Topics[0].TopicID != id {
+			t.Fatalf("%+v", resp)
+		}
+		return resp.Topics[0].Partitions[0]
+	}
+	old := r.Topic("t", 1)
+	r.Append("t", 0, "old")
+	resp := r.Ask(by(0, 0, old)).(*kmsg.FetchResponse)
+	again := func(epoch int32) *kmsg.FetchRequest {
+		req := fetchOf(resp.SessionID, epoch)
+		req.Version = 18
+		return req
+	}
+	remove()
+	if p := one(again(1), old); p.ErrorCode != kerr.UnknownTopicID.Code {
+		t.Errorf("gone: %v", kerr.ErrorForCode(p.ErrorCode))
+	}
+	fresh := r.Topic("t", 1)
+	r.Append("t", 0, "new")
+	if p := one(again(2), old); p.ErrorCode != kerr.UnknownTopicID.Code || len(p.RecordBatches) > 0 {
+		t.Errorf("made anew: %v", kerr.ErrorForCode(p.ErrorCode))
+	}
+	both := by(resp.SessionID, 3, fresh)
+	both.ForgottenTopics = []kmsg.FetchRequestForgottenTopic{{TopicID: old, Partitions: []int32{0}}}
+	if values, _ := apitest.Values(t, one(both, fresh).RecordBatches, 0); !slices.Equal(values, []string{"new"}) {
+		t.Errorf("%q", values)
+	}
+}
+
+// TestLongPollsEndWithTheirTopic: who waits for records of a topic that is deleted is told at once.
+func TestLongPollsEndWithTheirTopic(t *testing.T) {
+	r := rig(t, nil)
+	id := r.Topic("t", 1)
+	poll := fetchOf(0, -1, wanted(0, 0))
+	poll.Version, poll.MaxWaitMillis, poll.MinBytes = 18, 3_600_000, 1
+	poll.Topics[0].Topic, poll.Topics[0].TopicID = "", id
+	answer := r.Serve(t.Context(), apitest.Frame(poll, 1))
+	req := kmsg.NewPtrDeleteTopicsRequest()
+	req.Version = 6
+	req.Topics = []kmsg.DeleteTopicsRequestTopic{{Topic: kmsg.StringPtr("t")}}
+	r.Ask(req)
+	select {
+	case a := <-answer:
+		p := fetched(apitest.Body(t, poll, apitest.Bytes(t, a.Reply)).(*kmsg.FetchResponse))[0]
+		if p.ErrorCode != kerr.UnknownTopicID.Code {
+			t.Error(kerr.ErrorForCode(p.ErrorCode))
+		}
+	case <-time.After(patience):
+		t.Fatal("it waits on")
+	}
+}

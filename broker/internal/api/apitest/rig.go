@@ -87,7 +87,16 @@ func New(tb testing.TB, fs vfs.FS, path string, properties map[string]string) *R
 	return r
 }
 
-func (r *Rig) follow(_, image *meta.Image) {
+func (r *Rig) follow(old, image *meta.Image) {
+	for _, t := range old.Topics() {
+		for i := range t.Partitions {
+			if image.TopicByID(t.ID) == nil {
+				if err := r.Replicas.Delete(replica.ID{Topic: t.ID, Partition: int32(i)}); err != nil {
+					r.tb.Error(err)
+				}
+			}
+		}
+	}
 	for _, t := range image.Topics() {
 		for i := range t.Partitions {
 			r.Replicas.Open(replica.ID{Topic: t.ID, Partition: int32(i)}, 0, replica.Config{MaxMessageBytes: 64 << 20, Durable: true})
