@@ -3,7 +3,6 @@ package broker
 import (
 	"fmt"
 	"log/slog"
-	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -60,9 +59,6 @@ type plan struct {
 	logger  *slog.Logger
 }
 
-// listener is where to listen, and what clients are told.
-type listener struct{ addr, advertised string }
-
 func (c Config) resolve() (*plan, error) {
 	p := &plan{dataDir: c.DataDir, fs: c.FS, logger: c.Logger, clusterID: c.ClusterID}
 	if p.logger == nil {
@@ -102,6 +98,11 @@ func (c Config) resolve() (*plan, error) {
 	if p.listeners, err = c.listeners(p.config); err != nil {
 		return nil, err
 	}
+	for _, l := range p.listeners {
+		if err := checkListener(p.config, l); err != nil {
+			return nil, err
+		}
+	}
 	return p, p.checkReach(c.Insecure)
 }
 
@@ -126,112 +127,4 @@ func nodeID(properties map[string]string) (int32, error) {
 		return int32(n), nil
 	}
 	return 0, nil
-}
-
-func (c Config) listeners(config *meta.BrokerConfig) ([]listener, error) {
-	addrs, advertised := c.Listen, c.Advertised
-	if advertised == nil {
-		var err error
-		if advertised, err = kafkaListeners(config.List("advertised.listeners")); err != nil {
-			return nil, err
-		}
-	}
-	if _, told := c.Properties["listeners"]; addrs == nil && !told && len(advertised) > 0 {
-		addrs = onLoopback(advertised)
-	}
-	if addrs == nil {
-		var err error
-		if addrs, err = kafkaListeners(config.List("listeners")); err != nil {
-			return nil, err
-		}
-	}
-	var out []listener
-	for i, addr := range addrs {
-		if addr == "" {
-			continue
-		}
-		if err := checkAddr("listen on", addr); err != nil {
-			return nil, err
-		}
-		l := listener{addr: addr}
-		if i < len(advertised) && advertised[i] != "" {
-			l.advertised = advertised[i]
-			if err := checkAddr("advertise", l.advertised); err != nil {
-				return nil, err
-			}
-			if host, _, _ := net.SplitHostPort(l.advertised); wildcard(host) {
-				return nil, &ConfigError{fmt.Sprintf("clients cannot connect to the advertised address %s", l.advertised), "advertise a name or an address that they can reach"}
-			}
-		}
-		out = append(out, l)
-	}
-	return out, nil
-}
-
-// onLoopback is where a broker listens of which only the advertised addresses are said: on the same ports.
-func onLoopback(advertised []string) []string {
-	var out []string
-	for _, addr := range advertised {
-		_, port, err := net.SplitHostPort(addr)
-		if err != nil {
-			return advertised // which says what is wrong with it
-		}
-		out = append(out, net.JoinHostPort("127.0.0.1", port))
-	}
-	return out
-}
-
-// kafkaListeners reads NAME://HOST:PORT as Kafka writes listeners. The controller's are left out: they have no client.
-func kafkaListeners(list []string) ([]string, error) {
-	out := []string{}
-	for _, l := range list {
-		name, addr, ok := strings.Cut(l, "://")
-		if !ok {
-			return nil, &ConfigError{fmt.Sprintf("the listener %q has no protocol", l), "write it as PLAINTEXT://" + l}
-		}
-		switch {
-		case strings.EqualFold(name, "CONTROLLER"):
-			continue
-		case strings.EqualFold(name, "SSL"), strings.HasPrefix(strings.ToUpper(name), "SASL_"):
-			return nil, &ConfigError{fmt.Sprintf("the listener %q asks for %s, which this version does not have", l, name), "use PLAINTEXT:// on a trusted network"}
-		}
-		out = append(out, addr)
-	}
-	return out, nil
-}
-
-func checkAddr(what, addr string) error {
-	_, port, err := net.SplitHostPort(addr)
-	if err == nil {
-		if n, perr := strconv.ParseUint(port, 10, 16); perr == nil && (n > 0 || what == "listen on") {
-			return nil
-		}
-	}
-	return &ConfigError{fmt.Sprintf("cannot %s %q", what, addr), "an address is HOST:PORT, such as 127.0.0.1:9092"}
-}
-
-// checkReach refuses listeners that other machines can reach, unless that was said aloud.
-func (p *plan) checkReach(insecure bool) error {
-	for _, l := range p.listeners {
-		host, _, _ := net.SplitHostPort(l.addr)
-		if insecure || loopback(host) {
-			continue
-		}
-		return &ConfigError{fmt.Sprintf("%s can be reached by other machines, and nobody has to authenticate", l.addr),
-			"listen on 127.0.0.1, or say that you want this with --insecure"}
-	}
-	return nil
-}
-
-func loopback(host string) bool {
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
-func wildcard(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "" || ip != nil && ip.IsUnspecified()
 }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"strconv"
+
+	"github.com/leatstream/leat/broker/internal/wire"
 )
 
 // door is a listener and what clients are told about it.
@@ -13,6 +15,7 @@ type door struct {
 	listener   net.Listener
 	host       string // as it was asked for
 	advertised string // HOST:PORT; "" where it is the listener's own
+	meets      wire.Door
 }
 
 func openDoors(ctx context.Context, listeners []listener) ([]*door, error) {
@@ -27,7 +30,7 @@ func openDoors(ctx context.Context, listeners []listener) ([]*door, error) {
 		if err != nil {
 			return doors, listenError(l.addr, err)
 		}
-		doors = append(doors, &door{nl, host, l.advertised})
+		doors = append(doors, &door{listener: nl, host: host, advertised: l.advertised})
 	}
 	return doors, nil
 }

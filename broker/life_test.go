@@ -102,7 +102,47 @@ func TestWhatNewRefuses(t *testing.T) {
 		}, "PLAINTEXT://localhost:9092"},
 		"tls": {func(c *broker.Config) {
 			c.Listen, c.Properties = nil, map[string]string{"listeners": "SSL://localhost:9092"}
-		}, "SSL"},
+		}, "ssl.keystore.location"},
+		"tls that anybody may speak": {func(c *broker.Config) {
+			c.Listen, c.Properties = nil, map[string]string{"listeners": "SSL://0.0.0.0:9092", "ssl.keystore.location": "x.pem"}
+		}, "ssl.client.auth=required"},
+		"sasl without a mechanism": {func(c *broker.Config) {
+			c.Listen, c.Properties = nil, map[string]string{"listeners": "SASL_PLAINTEXT://localhost:9092"}
+		}, "sasl.enabled.mechanisms=SCRAM-SHA-512"},
+		"sasl with another mechanism": {func(c *broker.Config) {
+			c.Listen, c.Properties = nil, map[string]string{"listeners": "SASL_PLAINTEXT://localhost:9092", "sasl.enabled.mechanisms": "GSSAPI"}
+		}, "GSSAPI"},
+		"plain without users": {func(c *broker.Config) {
+			c.Listen, c.Properties = nil, map[string]string{"listeners": "SASL_PLAINTEXT://localhost:9092", "sasl.enabled.mechanisms": "PLAIN"}
+		}, "listener.name.sasl_plaintext.plain.sasl.jaas.config="},
+		"plain with a user without a password": {func(c *broker.Config) {
+			c.Listen, c.Properties = nil, map[string]string{"listeners": "SASL_PLAINTEXT://localhost:9092", "sasl.enabled.mechanisms": "PLAIN", "sasl.jaas.config": `M required user_a="";`}
+		}, "a has no password"},
+		"passwords in the open": {func(c *broker.Config) {
+			c.Listen, c.Properties = nil, map[string]string{"listeners": "X://0.0.0.0:9092", "listener.security.protocol.map": "X:SASL_PLAINTEXT",
+				"listener.name.x.sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256", "sasl.jaas.config": `M required user_a="b";`}
+		}, "allow.plain.without.tls=true"},
+		"a listener without a protocol": {func(c *broker.Config) {
+			c.Listen, c.Properties = nil, map[string]string{"listeners": "X://localhost:9092"}
+		}, "add X:SASL_SSL"},
+		"a wrong protocol": {func(c *broker.Config) {
+			c.Properties = map[string]string{"listener.security.protocol.map": "X:TLS"}
+		}, "PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"},
+		"two listeners of a name": {func(c *broker.Config) {
+			c.Listen, c.Properties = nil, map[string]string{"listeners": "PLAINTEXT://localhost:9092,PLAINTEXT://localhost:9093"}
+		}, "two listeners are named PLAINTEXT"},
+		"a listener between brokers that is none": {func(c *broker.Config) {
+			c.Listen, c.Properties = nil, map[string]string{"listeners": "PLAINTEXT://localhost:9092", "inter.broker.listener.name": "INTERNAL"}
+		}, "no listener has that name"},
+		"a typing mistake in a listener's property": {func(c *broker.Config) {
+			c.Properties = map[string]string{"listener.name.x.ssl.keystore.locaton": "a"}
+		}, "listener.name.x.ssl.keystore.locaton"},
+		"another authorizer": {func(c *broker.Config) {
+			c.Properties = map[string]string{"authorizer.class.name": "kafka.security.authorizer.AclAuthorizer"}
+		}, "StandardAuthorizer"},
+		"a super user without a type": {func(c *broker.Config) {
+			c.Properties = map[string]string{"authorizer.class.name": "StandardAuthorizer", "super.users": "alice"}
+		}, "User:alice"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := good

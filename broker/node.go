@@ -78,9 +78,13 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 	coordinator.Create = n.createInternalTopic("transaction.state.log.")
 	n.txns = coord.NewTxns(coordinator, n.groups)
 	n.api = &api.API{Groups: n.groups, Txns: n.txns, NodeID: p.node, Meta: n.meta, Config: p.config, Replicas: n.replicas, Log: p.logger, Advertised: n.advertised}
+	n.api.Audit = auth.NewAudit(p.logger, time.Now)
 	if p.authorizer != nil {
 		n.followACLs()
-		n.api.Auth, n.api.Audit = p.authorizer, auth.NewAudit(p.logger, time.Now)
+		n.api.Auth = p.authorizer
+	}
+	if err := n.lockDoors(); err != nil {
+		return n, err
 	}
 	n.api.Quotas.Follow(n.meta.Image())
 	n.meta.Subscribe(func(old, image *meta.Image) {
@@ -193,7 +197,7 @@ func (n *node) serve() {
 	for _, d := range n.doors {
 		n.logger.Info("listening", "address", d.addr())
 		n.serving.Go(func() {
-			if err := n.server.Serve(d.listener); err != nil {
+			if err := n.server.Serve(d.listener, d.meets); err != nil {
 				n.logger.Error("a listener has failed", "address", d.addr(), "error", err)
 			}
 		})
@@ -205,7 +209,7 @@ func (n *node) dial() net.Conn {
 	host, port := n.memoryAddr()
 	here := memAddr(net.JoinHostPort(host, strconv.Itoa(int(port))))
 	client, server := newPipe(memAddr(fmt.Sprintf("client-%d:0", n.clients.Add(1))), here)
-	n.server.ServeConn(server, "", insideProcess)
+	n.server.ServeConn(server, wire.Door{Who: insideProcess})
 	return client
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -31,6 +32,9 @@ func Properties(p map[string]string) Option {
 // InMemory opens no port: clients made by Client come through DialContext.
 func InMemory() Option { return func(c *Cluster) { c.cfg.Listen = []string{} } }
 
+// Listen opens these listeners, [NAME://]HOST:PORT each.
+func Listen(addrs ...string) Option { return func(c *Cluster) { c.cfg.Listen = addrs } }
+
 // CrashableFS keeps the data on a file system in memory. Without it PowerLoss cannot be used.
 func CrashableFS() Option {
 	return func(c *Cluster) { c.crashable = vfs.NewCrashableMem() }
@@ -46,10 +50,10 @@ type Cluster struct {
 	crashable *vfs.MemFS
 	wrap      func(vfs.FS) vfs.FS
 
-	mu   sync.Mutex
-	b    *broker.Broker
-	run  chan error
-	addr string
+	mu    sync.Mutex
+	b     *broker.Broker
+	run   chan error
+	addrs []string
 }
 
 // Start runs a cluster of nodes brokers until the test ends. nodes is 1 until clusters can have more.
@@ -82,8 +86,15 @@ func (c *Cluster) start() {
 	if c.wrap != nil {
 		cfg.FS = c.wrap(cfg.FS)
 	}
-	if len(cfg.Listen) > 0 && c.addr != "" {
-		cfg.Listen = []string{c.addr} // clients find it where it was
+	if len(c.addrs) > 0 { // clients find it where it was
+		cfg.Listen = nil
+		for i, asked := range c.cfg.Listen {
+			name, _, ok := strings.Cut(asked, "://")
+			if !ok {
+				name = "PLAINTEXT"
+			}
+			cfg.Listen = append(cfg.Listen, name+"://"+c.addrs[i])
+		}
 	}
 	b, err := broker.New(cfg)
 	if err != nil {
@@ -100,7 +111,7 @@ func (c *Cluster) start() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.b, c.run, c.addr = b, run, b.Addr()
+	c.b, c.run, c.addrs = b, run, b.Addrs()
 }
 
 func (c *Cluster) stop() {
@@ -153,10 +164,17 @@ func (c *Cluster) PowerLoss(unsynced int, seed uint64) {
 func (c *Cluster) Addr() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.addr == "" {
+	if len(c.addrs) == 0 {
 		return "leat-0:9092"
 	}
-	return c.addr
+	return c.addrs[0]
+}
+
+// Addrs is Addr of every listener.
+func (c *Cluster) Addrs() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.addrs
 }
 
 // Broker is the broker that runs at the moment.

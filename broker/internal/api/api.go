@@ -51,7 +51,8 @@ type Call struct {
 	ClientID   string
 	ClientHost string
 	Principal  auth.Principal
-	Listener   string // address of the listener that the connection came through; empty for the in-memory door
+	Session    *auth.Session // nil: nobody is asked on this listener
+	Listener   string        // address of the listener that the connection came through; empty for the in-memory door
 
 	parked bool
 	finish func(error)

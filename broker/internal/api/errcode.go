@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"syscall"
 
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/group"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
@@ -29,6 +30,10 @@ var codes = []struct {
 	{meta.ErrInvalidAssignment, kerr.InvalidReplicaAssignment},
 	{meta.ErrInvalidConfig, kerr.InvalidConfig},
 	{meta.ErrInvalidRequest, kerr.InvalidRequest},
+	{meta.ErrNoCredential, kerr.ResourceNotFound},
+	{meta.ErrDuplicate, kerr.DuplicateResource},
+	{meta.ErrBadCredential, kerr.UnacceptableCredential},
+	{meta.ErrScramMechanism, kerr.UnsupportedSaslMechanism},
 	{meta.ErrTopicDeletionDisabled, kerr.TopicDeletionDisabled},
 	{meta.ErrElectionNotNeeded, kerr.ElectionNotNeeded},
 	{meta.ErrNoPreferredLeader, kerr.PreferredLeaderNotAvailable},
@@ -49,6 +54,9 @@ var codes = []struct {
 	{replica.ErrInvalidTime, kerr.InvalidTimestamp},
 	{replica.ErrTooLarge, kerr.MessageTooLarge},
 	{replica.ErrBatchTooLarge, kerr.RecordListTooLarge},
+	{auth.ErrNoMechanism, kerr.UnsupportedSaslMechanism},
+	{auth.ErrSASLState, kerr.IllegalSaslState},
+	{auth.ErrFailed, kerr.SaslAuthenticationFailed},
 	{storage.ErrOffline, kerr.KafkaStorageError},
 	{storage.ErrDamaged, kerr.KafkaStorageError},
 	{storage.ErrClosed, kerr.NotLeaderForPartition},

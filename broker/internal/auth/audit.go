@@ -38,10 +38,25 @@ func (a *Audit) Denied(who Principal, host string, op Operation, kind Kind, name
 	if !ok {
 		return
 	}
+	a.leftOut(missed)
+	a.log.Warn("denied", "principal", who.String(), "host", host, "operation", op.String(), "resource", kind.String()+":"+name)
+}
+
+// Failed notes that a client could not prove who it is.
+func (a *Audit) Failed(host, listener string, why error) {
+	if a == nil {
+		return
+	}
+	if missed, ok := a.take(); ok {
+		a.leftOut(missed)
+		a.log.Warn("authentication failed", "host", host, "listener", listener, "error", why)
+	}
+}
+
+func (a *Audit) leftOut(missed int64) {
 	if missed > 0 {
 		a.log.Warn("denials were too many to write them all", "left_out", missed)
 	}
-	a.log.Warn("denied", "principal", who.String(), "host", host, "operation", op.String(), "resource", kind.String()+":"+name)
 }
 
 // take asks for room for a line, and tells how many had none before it.

@@ -57,13 +57,13 @@ func (j *JAAS) Users() map[string]string {
 // jaasWords splits into words, "=" and ";". A quoted word keeps its first quote, so that "=" in quotes is no sign.
 func jaasWords(s string) (words []string, err error) {
 	for i := 0; i < len(s); {
-		switch c := s[i]; {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+		switch c := s[i]; c {
+		case ' ', '\t', '\n', '\r':
 			i++
-		case c == '=' || c == ';':
+		case '=', ';':
 			words = append(words, string(c))
 			i++
-		case c == '"':
+		case '"':
 			word, n, ok := quoted(s[i:])
 			if !ok {
 				return nil, fmt.Errorf("a quote is not closed")

@@ -267,6 +267,13 @@ func TestModel(t *testing.T) {
 				a := auth.ACL{Kind: auth.Topic, Pattern: auth.Literal, Name: names.Draw(t, "name"), Principal: "User:a", Host: "*", Operation: auth.Read, Permission: auth.Allow}
 				propose(func(m *Image) ([]Record, error) { _, r := CreateACLs(m, []auth.ACL{a, a}); return r, nil })
 			},
+			"scram": func(t *rapid.T) {
+				set := []ScramChange{{User: ScramUser{names.Draw(t, "name"), auth.ScramSHA256}, Salt: []byte("s"), Salted: []byte("p"), Iterations: 4096}}
+				if rapid.Bool().Draw(t, "delete") {
+					set[0].Delete = true
+				}
+				propose(func(m *Image) ([]Record, error) { _, r := AlterScram(m, set); return r, nil })
+			},
 			"remove acl": func(t *rapid.T) {
 				name := names.Draw(t, "name")
 				f := auth.Filter{Kind: auth.Topic, Pattern: auth.AnyPattern, Name: &name, Operation: auth.Any, Permission: auth.AnyPermission}
@@ -364,6 +371,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(Encode(nil, r))
 	}
 	f.Add(Encode(nil, TopicDeleted{id(1)}))
+	f.Add(Encode(nil, ScramSet{ScramUser{"a", auth.ScramSHA512}, auth.ScramCredential{Salt: "s", StoredKey: "k", ServerKey: "l", Iterations: 4096}}))
 	f.Add(Encode(nil, ACLCreated{auth.ACL{Kind: auth.Topic, Pattern: auth.Literal, Name: "t", Principal: "User:a", Host: "*", Operation: auth.Read, Permission: auth.Deny}}))
 	f.Add(Encode(nil, QuotaSet{QuotaEntity{User: QuotaName{Set: true, Name: "u"}, ClientID: QuotaName{Set: true, Default: true}}, ProducerByteRate, 1.5, false}))
 	f.Fuzz(func(t *testing.T, b []byte) {

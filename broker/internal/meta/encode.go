@@ -22,6 +22,8 @@ const (
 	kindProducerIDsAllocated = 9
 	kindACLCreated           = 10
 	kindACLDeleted           = 11
+	kindScramSet             = 12
+	kindScramUnset           = 13
 	kindQuotaSet             = 16
 )
 
@@ -87,6 +89,16 @@ func Encode(dst []byte, r Record) []byte {
 	case ACLDeleted:
 		e.head(kindACLDeleted)
 		e.acl(r.ACL)
+	case ScramSet:
+		e.head(kindScramSet)
+		e.scramUser(r.User)
+		e.string(r.Credential.Salt)
+		e.string(r.Credential.StoredKey)
+		e.string(r.Credential.ServerKey)
+		e.int(int64(r.Credential.Iterations))
+	case ScramUnset:
+		e.head(kindScramUnset)
+		e.scramUser(r.User)
 	default:
 		panic(fmt.Sprintf("meta: no encoding for %T", r))
 	}
@@ -129,6 +141,10 @@ func Decode(b []byte) (Record, error) {
 		r = ACLCreated{d.acl()}
 	case kindACLDeleted:
 		r = ACLDeleted{d.acl()}
+	case kindScramSet:
+		r = ScramSet{d.scramUser(), auth.ScramCredential{Salt: d.string(), StoredKey: d.string(), ServerKey: d.string(), Iterations: d.int32()}}
+	case kindScramUnset:
+		r = ScramUnset{d.scramUser()}
 	default:
 		return nil, fmt.Errorf("%w: kind %d", ErrBadRecord, b[0])
 	}
@@ -252,6 +268,19 @@ func (d *decoder) bool() bool {
 		d.bad = true
 	}
 	return len(b) == 1 && b[0] == 1
+}
+
+func (e *encoder) scramUser(u ScramUser) {
+	e.b = append(e.b, byte(u.Mechanism))
+	e.string(u.Name)
+}
+
+func (d *decoder) scramUser() (u ScramUser) {
+	if b := d.take(1); b != nil {
+		u.Mechanism = auth.ScramMechanism(b[0])
+	}
+	u.Name = d.string()
+	return u
 }
 
 func (d *decoder) acl() (a auth.ACL) {

@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"cmp"
 	"iter"
 	"maps"
 	"slices"
@@ -24,6 +25,7 @@ type Image struct {
 	configs    map[string]map[string]string // broker id in decimal, "" for all → what was altered
 	producerID int64                        // the next id to hand out
 	acls       *aclSet
+	scram      map[ScramUser]auth.ScramCredential
 	quotas     map[QuotaEntity]Quotas
 }
 
@@ -61,6 +63,7 @@ func NewImage() *Image {
 		collisions: map[string]string{},
 		configs:    map[string]map[string]string{},
 		acls:       &aclSet{all: map[auth.ACL]struct{}{}},
+		scram:      map[ScramUser]auth.ScramCredential{},
 		quotas:     map[QuotaEntity]Quotas{},
 	}
 }
@@ -111,6 +114,25 @@ func (m *Image) ACLs() iter.Seq[auth.ACL] { return maps.Keys(m.acls.all) }
 
 // SameACLs tells whether no access control list has changed since the other image was made.
 func (m *Image) SameACLs(other *Image) bool { return m.acls == other.acls }
+
+// ScramUser is a user with the mechanism that a credential is for.
+type ScramUser struct {
+	Name      string
+	Mechanism auth.ScramMechanism
+}
+
+// Scram finds the credential of a user.
+func (m *Image) Scram(u ScramUser) (auth.ScramCredential, bool) {
+	c, ok := m.scram[u]
+	return c, ok
+}
+
+// ScramUsers lists those with a credential by name.
+func (m *Image) ScramUsers() []ScramUser {
+	return slices.SortedFunc(maps.Keys(m.scram), func(a, b ScramUser) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Mechanism, b.Mechanism))
+	})
+}
 
 // Partition finds one partition of the topic.
 func (t *Topic) Partition(index int32) (Partition, bool) {

@@ -69,6 +69,15 @@ type ACLCreated struct{ ACL auth.ACL }
 // ACLDeleted removes one.
 type ACLDeleted struct{ ACL auth.ACL }
 
+// ScramSet gives a user a credential.
+type ScramSet struct {
+	User       ScramUser
+	Credential auth.ScramCredential
+}
+
+// ScramUnset takes it away.
+type ScramUnset struct{ User ScramUser }
+
 // Apply returns the image after the records of one decision. m stays as it is.
 func (m *Image) Apply(records ...Record) *Image {
 	d := newDraft(m)
@@ -106,7 +115,7 @@ type draft struct {
 	Image
 	mine map[TopicID]bool // topics already copied
 
-	aclsMine bool // so are the access control lists
+	aclsMine, scramMine bool // so are the access control lists, and credentials
 }
 
 func newDraft(base *Image) *draft {
@@ -225,6 +234,22 @@ func (r ACLDeleted) apply(d *draft) {
 	delete(d.acls.all, r.ACL)
 }
 
+func (r ScramSet) apply(d *draft) {
+	d.ownScram()
+	d.scram[r.User] = r.Credential
+}
+
+func (r ScramUnset) apply(d *draft) {
+	d.ownScram()
+	delete(d.scram, r.User)
+}
+
+func (d *draft) ownScram() {
+	if !d.scramMine {
+		d.scram, d.scramMine = maps.Clone(d.scram), true
+	}
+}
+
 func (d *draft) ownACLs() {
 	if !d.aclsMine {
 		d.acls, d.aclsMine = &aclSet{all: maps.Clone(d.acls.all)}, true
@@ -253,6 +278,9 @@ func (m *Image) Records() []Record {
 	}
 	for _, a := range slices.SortedFunc(m.ACLs(), auth.ACL.Compare) {
 		out = append(out, ACLCreated{a})
+	}
+	for _, u := range m.ScramUsers() {
+		out = append(out, ScramSet{u, m.scram[u]})
 	}
 	for _, q := range m.Quotas() {
 		for _, name := range slices.Sorted(maps.Keys(q.Limits)) {

@@ -107,7 +107,14 @@ func NewBrokerConfig(node int32, properties map[string]string) (c *BrokerConfig,
 // CheckBrokerProperty tells whether a property that a broker is started with has an effect. A wrong value is an error, and
 // so is a name that is a typing mistake of one that there is; another unknown one is not: Kafka has many.
 func CheckBrokerProperty(name, value string) (known bool, err error) {
-	if d := brokerTable[name]; d != nil {
+	d, ofListener := listenerDef(name)
+	switch {
+	case ofListener && d == nil:
+		return false, refuse(ErrInvalidConfig, "Unknown listener config name: %s", name)
+	case !ofListener:
+		d = brokerTable[name]
+	}
+	if d != nil {
 		return true, d.Check(value)
 	}
 	if withoutEffect[name] == nil {

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/api"
-	"github.com/leatstream/leat/broker/internal/auth"
 )
 
 const (
@@ -39,12 +38,12 @@ type conn struct {
 	in       *input
 	remote   string
 	host     string // of remote
-	listener string
-	who      auth.Principal
+	door     Door
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	closing  sync.Once
 	draining chan struct{}
+	proof
 	out
 }
 
@@ -57,11 +56,10 @@ type pending struct {
 	err   error
 }
 
-func newConn(s *Server, nc net.Conn, listener string, who auth.Principal) *conn {
-	c := &conn{
-		server: s, nc: nc, in: newInput(nc), listener: listener, who: who,
-		remote: nc.RemoteAddr().String(), draining: make(chan struct{}), out: out{sent: make(chan struct{}, 1)},
-	}
+func newConn(s *Server, nc net.Conn, door Door) *conn {
+	c := &conn{server: s, remote: nc.RemoteAddr().String(), door: door, draining: make(chan struct{}), out: out{sent: make(chan struct{}, 1)}}
+	c.nc, c.proof = door.meet(nc)
+	c.in = newInput(c.nc)
 	c.host = host(c.remote)
 	c.ctx, c.cancel = context.WithCancelCause(s.ctx)
 	return c
@@ -69,7 +67,11 @@ func newConn(s *Server, nc net.Conn, listener string, who auth.Principal) *conn 
 
 func (c *conn) run() {
 	defer c.server.remove(c)
-	err := c.read()
+	err := c.shake()
+	if err == nil {
+		err = c.read()
+	}
+	c.forget()
 	c.in.release()
 	if c.isDraining() {
 		c.answered()
@@ -119,7 +121,7 @@ func quiet(err error) bool {
 	if errors.Is(err, errCut) {
 		return false
 	}
-	for _, usual := range []error{io.EOF, net.ErrClosed, io.ErrClosedPipe, os.ErrDeadlineExceeded, syscall.ECONNRESET, syscall.EPIPE, errPanic} {
+	for _, usual := range []error{io.EOF, net.ErrClosed, io.ErrClosedPipe, os.ErrDeadlineExceeded, syscall.ECONNRESET, syscall.EPIPE, errPanic, errTold} {
 		if errors.Is(err, usual) {
 			return true
 		}
@@ -140,6 +142,7 @@ func (c *conn) read() error {
 // deadline is for what is read next. It is not set anew for every request, which busy connections would pay for: it may
 // come early by an eighth, and by a second.
 func (c *conn) deadline(d time.Duration) error {
+	d = c.hurry(d)
 	now := time.Now()
 	if d != c.in.patience || now.Sub(c.in.deadline) > min(d/8, time.Second) {
 		var end time.Time
@@ -167,11 +170,20 @@ func (c *conn) next() error {
 			return err
 		}
 	}
+	if c.rawToken() {
+		return c.token()
+	}
 	if err := c.rest(headerPeek); err != nil {
 		return err
 	}
 	size, key := c.in.head()
 	limit, factor := api.FrameLimit(key, c.server.cfg.RequestMax)
+	if c.locked() {
+		if !beforeProof(key) {
+			return fmt.Errorf("%w: a request for API %d before authentication", errNotProven, key)
+		}
+		limit = min(limit, lockedFrameMax)
+	}
 	if size < frameMin || size > limit {
 		return fmt.Errorf("a request of %d bytes for API %d: from %d to %d bytes are accepted", size, key, frameMin, limit)
 	}
@@ -229,9 +241,12 @@ func (c *conn) answer(frame []byte, key int16, charge int64) error {
 	if key != keyProduce && key != keyFetch { // those may keep views of the frame
 		frame = append([]byte(nil), frame...)
 	}
-	p := &pending{call: api.Call{Context: c.ctx, ClientHost: c.host, Listener: c.listener, Principal: c.who}, began: time.Now()}
+	p := &pending{call: c.call(), began: time.Now()}
 	c.expect(p)
 	c.serve(p, frame)
+	if err := c.proven(key); err != nil {
+		return err
+	}
 	if !c.in.whole() { // else the answers of both requests go together
 		c.flush()
 	}

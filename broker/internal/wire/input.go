@@ -48,6 +48,9 @@ func (in *input) head() (size int, key int16) {
 	return int(int32(binary.BigEndian.Uint32(b))), int16(binary.BigEndian.Uint16(b[frameLength:]))
 }
 
+// size is the length that the next frame or token has, which must be there.
+func (in *input) size() int { return int(int32(binary.BigEndian.Uint32(in.f.b[in.r:]))) }
+
 // whole tells whether a next frame is there already.
 func (in *input) whole() bool {
 	if in.buffered() < headerPeek {

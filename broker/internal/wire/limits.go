@@ -30,7 +30,7 @@ func (s *Server) admit(c *conn) (ok bool, limit string) {
 		return false, ""
 	case len(s.conns) >= l.Connections:
 		return false, "max.connections"
-	case c.listener != "" && s.hosts[c.host] >= most:
+	case c.door.Listener != "" && s.hosts[c.host] >= most:
 		return false, "max.connections.per.ip"
 	}
 	s.stats.accepted.Add(1)

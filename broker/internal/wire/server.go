@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/api"
-	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/quota"
 )
 
@@ -57,7 +56,8 @@ func NewServer(a *api.API, cfg Config, log *slog.Logger) *Server {
 }
 
 // Serve accepts connections until the listener is closed or Shutdown is called, and then returns nil.
-func (s *Server) Serve(l net.Listener) error {
+func (s *Server) Serve(l net.Listener, door Door) error {
+	door.Listener = l.Addr().String()
 	s.mu.Lock()
 	if s.stopping {
 		s.mu.Unlock()
@@ -83,16 +83,16 @@ func (s *Server) Serve(l net.Listener) error {
 		if s.tooSoon(nc) {
 			continue
 		}
-		s.ServeConn(nc, l.Addr().String(), auth.Anonymous)
+		s.ServeConn(nc, door)
 		if !s.pace() {
 			return nil
 		}
 	}
 }
 
-// ServeConn serves one connection in the background. listener says through which door it came, and who is on the other side.
-func (s *Server) ServeConn(nc net.Conn, listener string, who auth.Principal) {
-	c := newConn(s, nc, listener, who)
+// ServeConn serves one connection in the background.
+func (s *Server) ServeConn(nc net.Conn, door Door) {
+	c := newConn(s, nc, door)
 	ok, limit := s.admit(c)
 	if ok {
 		go c.run()

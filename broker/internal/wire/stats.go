@@ -38,7 +38,7 @@ func (s *Server) WriteMetrics(w *obs.Writer) {
 		open[l.Addr().String()] = 0
 	}
 	for c := range s.conns {
-		open[c.listener]++
+		open[c.door.Listener]++
 	}
 	s.mu.Unlock()
 	w.Gauge("leat_connections", "Open connections by listener; an empty one is the door inside this process.")

@@ -88,7 +88,7 @@ func serve(t *testing.T, a *api.API, cfg wire.Config) *served {
 	s := &served{t: t, addr: l.Addr().String(), log: &lines{new: make(chan struct{}, 1)}}
 	s.srv = wire.NewServer(a, cfg, slog.New(slog.NewTextHandler(s.log, nil)))
 	done := make(chan error, 1)
-	go func() { done <- s.srv.Serve(l) }()
+	go func() { done <- s.srv.Serve(l, wire.Door{}) }()
 	t.Cleanup(func() {
 		s.shutdown(5 * time.Second)
 		if err := <-done; err != nil {

@@ -1,0 +1,55 @@
+package api
+
+import (
+	"errors"
+	"time"
+
+	"github.com/leatstream/leat/broker/internal/auth"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+var _ = handle(0, 2, (*API).saslAuthenticate)
+
+// saslAuthenticate takes a step of the exchange that SaslHandshake has begun.
+func (a *API) saslAuthenticate(c *Call, req *kmsg.SASLAuthenticateRequest, resp *kmsg.SASLAuthenticateResponse) error {
+	resp.SASLAuthBytes = []byte{}
+	reply, lifetime, err := a.proveStep(c, req.SASLAuthBytes)
+	if errors.Is(err, auth.ErrFailed) { // what exactly is wrong is for the audit log
+		return worded(kerr.SaslAuthenticationFailed, "Authentication failed: invalid credentials, or ones that this listener does not take.")
+	}
+	if err != nil {
+		return err
+	}
+	resp.SASLAuthBytes = append(resp.SASLAuthBytes, reply...)
+	resp.SessionLifetimeMillis = lifetime.Milliseconds()
+	return nil
+}
+
+// SASLToken is saslAuthenticate for a token that came without a request header.
+func (a *API) SASLToken(c *Call, token []byte) ([]byte, error) {
+	reply, _, err := a.proveStep(c, token)
+	return reply, err
+}
+
+func (a *API) proveStep(c *Call, token []byte) ([]byte, time.Duration, error) {
+	if c.Session == nil {
+		return nil, 0, auth.ErrSASLState
+	}
+	reply, lifetime, err := c.Session.Authenticate(token)
+	if err != nil {
+		a.authenticationFailed(c, err)
+	}
+	return reply, lifetime, err
+}
+
+// authenticationFailed writes it down, and makes the client wait: who guesses passwords guesses slowly.
+func (a *API) authenticationFailed(c *Call, err error) {
+	a.Audit.Failed(c.ClientHost, c.Listener, err)
+	wait := time.NewTimer(c.Session.Gate().FailureDelay)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-c.Context.Done():
+	}
+}
