@@ -13,7 +13,6 @@ import (
 
 	"github.com/leatstream/leat/broker/internal/api"
 	"github.com/leatstream/leat/broker/internal/api/apitest"
-	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/wire"
 )
 
@@ -23,7 +22,7 @@ func piped(t *testing.T, a *api.API) (client net.Conn, stop func()) {
 	cfg.Idle = 10 * time.Minute
 	s := wire.NewServer(a, cfg, slog.New(slog.DiscardHandler))
 	client, server := net.Pipe()
-	s.ServeConn(server, "pipe", auth.Principal{})
+	s.ServeConn(server, wire.Door{Listener: "pipe"})
 	return client, func() {
 		client.Close()
 		if err := s.Shutdown(context.Background()); err != nil {
