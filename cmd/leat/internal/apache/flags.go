@@ -20,7 +20,11 @@ type option struct {
 type flags struct {
 	options []option
 	values  map[string][]string // by name, one for each time; "" without an argument
+	given   []given             // in order
 }
+
+// given is an option as it was given once.
+type given struct{ name, value string }
 
 // usageError is a mistake in the command line.
 type usageError struct{ message string }
@@ -38,14 +42,14 @@ func parse(args []string, options []option) (*flags, error) {
 		if !ok || word == "" {
 			continue
 		}
-		name, value, given := strings.Cut(word, "=")
+		name, value, assigned := strings.Cut(word, "=")
 		o, err := f.find(name)
 		if err != nil {
 			return nil, err
 		}
 		following := i+1 < len(args) && !strings.HasPrefix(args[i+1], "--")
 		switch {
-		case o.arg == "" || given:
+		case o.arg == "" || assigned:
 		case following:
 			i++
 			value = args[i]
@@ -57,6 +61,7 @@ func parse(args []string, options []option) (*flags, error) {
 			key = o.instead
 		}
 		f.values[key] = append(f.values[key], value)
+		f.given = append(f.given, given{key, value})
 	}
 	return f, nil
 }
@@ -101,11 +106,11 @@ func (f *flags) number(name string, otherwise int64) (int64, error) {
 
 // one is the action of several that was given.
 func (f *flags) one(actions ...string) (string, error) {
-	given := slices.DeleteFunc(slices.Clone(actions), func(a string) bool { return !f.has(a) })
-	if len(given) != 1 {
+	chosen := slices.DeleteFunc(slices.Clone(actions), func(a string) bool { return !f.has(a) })
+	if len(chosen) != 1 {
 		return "", usagef("Command must include exactly one action: --%s", strings.Join(actions, ", --"))
 	}
-	return given[0], nil
+	return chosen[0], nil
 }
 
 // pairs reads the KEY=VALUE arguments of options.

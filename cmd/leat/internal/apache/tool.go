@@ -43,6 +43,8 @@ var tools = map[string]*tool{
 	"kafka-topics":           topicsTool,
 	"kafka-console-producer": producerTool,
 	"kafka-console-consumer": consumerTool,
+	"kafka-consumer-groups":  groupsTool,
+	"kafka-configs":          configsTool,
 }
 
 // Names are the tools there are.
