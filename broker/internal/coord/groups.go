@@ -217,7 +217,7 @@ type DescribedMember struct {
 func (g *Groups) Describe(ctx context.Context, id string) (Described, error) {
 	s, m, err := g.find(ctx, id)
 	if errors.Is(err, kerr.UnknownMemberID) {
-		return Described{ID: id, State: group.Dead}, kerr.GroupIDNotFound
+		return Described{ID: id, State: group.Dead}, &group.Refusal{Code: kerr.GroupIDNotFound, Why: fmt.Sprintf("Group %s not found.", id)}
 	}
 	if err != nil {
 		return Described{ID: id}, err
@@ -227,7 +227,10 @@ func (g *Groups) Describe(ctx context.Context, id string) (Described, error) {
 	if c == nil {
 		return Described{ID: id, State: group.Dead}, &group.Refusal{Code: kerr.GroupIDNotFound, Why: fmt.Sprintf("Group %s is not a classic group.", id)}
 	}
-	d := Described{ID: id, Kind: ClassicGroup, Size: len(c.Members), State: c.State, ProtocolType: c.ProtocolType, Protocol: c.Protocol}
+	d := Described{ID: id, Kind: ClassicGroup, Size: len(c.Members), State: c.State, ProtocolType: c.ProtocolType}
+	if c.State == group.Stable {
+		d.Protocol = c.Protocol
+	}
 	for _, x := range c.Ordered() {
 		dm := DescribedMember{ID: x.ID, ClientID: x.ClientID, ClientHost: x.ClientHost, Instance: x.Instance}
 		if c.State == group.Stable {

@@ -171,6 +171,7 @@ func (s *shard) restore(id string, v *kmsg.GroupMetadataValue, now time.Time) {
 			Assignment:       x.Assignment,
 		}, now)
 	}
+	c.Restored(now)
 	m.arm()
 }
 

@@ -115,7 +115,19 @@ func (s *scene) play(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "classic": // the group begins as a classic one
-		s.consumer, s.classic = nil, New("g", consumerConfig(), s.consumer.newID)
+		cfg := consumerConfig()
+		cfg.MaxSize = number("max", cfg.MaxSize)
+		s.consumer, s.classic = nil, New("g", cfg, s.consumer.newID)
+		return ""
+	case "restart": // the group is made anew of what it was
+		old, cfg := s.classic, s.classic.cfg
+		cfg.MaxSize = number("max", cfg.MaxSize)
+		s.classic = New("g", cfg, old.newID)
+		s.classic.State, s.classic.Generation, s.classic.ProtocolType, s.classic.Protocol, s.classic.Leader = old.State, old.Generation, old.ProtocolType, old.Protocol, old.Leader
+		for _, m := range old.Ordered() {
+			s.classic.Restore(m, s.now)
+		}
+		s.classic.Restored(s.now)
 		return ""
 	case "config":
 		c := &s.consumer.cfg.Consumer
@@ -172,9 +184,18 @@ func (s *scene) play(t *testing.T, d *datadriven.TestData) string {
 			}
 		}
 		id, _ := arg("as")
+		kind := "consumer"
+		if v, ok := arg("type"); ok {
+			kind = v
+		}
+		var protocols []Protocol
+		for p := range strings.SplitSeq(name, ",") {
+			protocols = append(protocols, Protocol{p, v.AppendTo(nil)})
+		}
 		j := Join{
 			Token: who, MemberID: id, Instance: text("instance"), ClientID: who, ClientHost: "/h", SessionTimeout: 10 * time.Second,
-			RebalanceTimeout: 20 * time.Second, ProtocolType: "consumer", Protocols: []Protocol{{name, v.AppendTo(nil)}}, KnownIDs: number("known", 0) == 1,
+			RebalanceTimeout: 20 * time.Second, ProtocolType: kind, Protocols: protocols, KnownIDs: number("known", 0) == 1,
+			CanSkip: number("skip", 1) == 1,
 		}
 		if s.classic != nil {
 			return s.told(s.classic.Join(s.now, j))
@@ -182,6 +203,9 @@ func (s *scene) play(t *testing.T, d *datadriven.TestData) string {
 		return s.told(s.consumer.Join(s.now, s, j))
 	case "sync":
 		y := Sync{Token: who, MemberID: who, Instance: text("instance"), Generation: int32(number("epoch", 0)), Assignments: map[string][]byte{}}
+		if p := text("protocol"); p != nil {
+			y.Protocol = *p
+		}
 		for line := range strings.Lines(d.Input) {
 			id, list, _ := strings.Cut(strings.TrimSpace(line), " ")
 			y.Assignments[id] = writeAssignment(s, 1, s.partitionsOf(list))
@@ -197,14 +221,24 @@ func (s *scene) play(t *testing.T, d *datadriven.TestData) string {
 		e, err := s.consumer.ClassicHeartbeat(s.now, s, who, text("instance"), int32(number("epoch", 0)))
 		return s.verdict(err) + s.told(e)
 	case "leave":
-		e, err := s.consumer.Leave(s.now, s, who, text("instance"))
+		var e Effects
+		var err error
+		if s.classic != nil {
+			e, err = s.classic.Leave(s.now, who, text("instance"))
+		} else {
+			e, err = s.consumer.Leave(s.now, s, who, text("instance"))
+		}
 		return s.told(e) + s.verdict(err)
 	case "commit":
 		old := number("old", 0) == 1
 		partitions, _ := arg("of")
-		return s.verdict(s.consumer.Commit(Claim{
+		claim := Claim{
 			Member: who, Epoch: int32(number("epoch", -1)), KnowsEpochs: !old, Transactional: number("txn", 0) == 1, Partitions: s.partitionsOf(partitions),
-		}))
+		}
+		if s.classic != nil {
+			return s.verdict(s.classic.Commit(s.now, claim))
+		}
+		return s.verdict(s.consumer.Commit(claim))
 	case "fetch":
 		return s.verdict(s.consumer.Fetch(who, int32(number("epoch", -1))))
 	case "time":
@@ -265,7 +299,14 @@ func (s *scene) told(e Effects) string {
 		case a.Beat != nil:
 			fmt.Fprintf(&b, "%s is in epoch %d with %s%s\n", a.Beat.Member, a.Beat.Epoch, s.list(a.Beat.Assignment), when(a.Beat))
 		case a.Join != nil:
-			fmt.Fprintf(&b, "%s is in generation %d, protocol %s, leader %q\n", a.Join.MemberID, a.Join.Generation, a.Join.Protocol, a.Join.Leader)
+			fmt.Fprintf(&b, "%s is in generation %d, protocol %s, leader %q", a.Join.MemberID, a.Join.Generation, a.Join.Protocol, a.Join.Leader)
+			if a.Join.SkipAssignment {
+				b.WriteString(", need not assign")
+			}
+			for i, m := range a.Join.Members {
+				b.WriteString([]string{", of ", " "}[min(i, 1)] + m.ID)
+			}
+			b.WriteString("\n")
 		case a.Sync != nil:
 			has, _, _ := readAssignment(s, a.Sync.Assignment)
 			fmt.Fprintf(&b, "assigned %s\n", s.list(has))
@@ -307,7 +348,7 @@ func when(b *Beaten) string {
 func (s *scene) show() string {
 	var b strings.Builder
 	if s.classic != nil {
-		fmt.Fprintf(&b, "classic, %s, generation %d\n", s.classic.State, s.classic.Generation)
+		fmt.Fprintf(&b, "classic, %s, generation %d, protocol %q\n", s.classic.State, s.classic.Generation, s.classic.Protocol)
 		for _, m := range s.classic.Ordered() {
 			has, _, _ := readAssignment(s, m.Assignment)
 			fmt.Fprintf(&b, "  %s %s\n", m.ID, s.list(has))

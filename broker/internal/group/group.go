@@ -48,6 +48,7 @@ type Member struct {
 	deadline time.Time // of its session
 	join     any       // token of a parked join; nil: none
 	sync     any       // token of a parked sync; nil: none
+	unsynced bool      // it has joined this generation, and not asked for its assignment
 }
 
 // Group is one group.
@@ -82,6 +83,14 @@ func New(id string, cfg Config, newID func() string) *Group {
 func (g *Group) Restore(m *Member, now time.Time) {
 	m.deadline = now.Add(m.SessionTimeout)
 	g.insert(m)
+}
+
+// Restored checks a group whose members were all put back: one that is larger than groups may be now has to meet anew. Nobody waits
+// for an answer yet.
+func (g *Group) Restored(now time.Time) {
+	if g.State == Stable && len(g.Members) > g.cfg.MaxSize {
+		g.prepare(now, &Effects{})
+	}
 }
 
 // Answer is the reply to a parked or an immediate request.
@@ -233,15 +242,20 @@ func (g *Group) Leave(now time.Time, id string, instance *string) (Effects, erro
 	if err != nil {
 		return e, err
 	}
-	g.remove(now, m, &e)
+	g.remove(now, &e, m)
 	return e, nil
 }
 
-// remove takes a member out and rebalances.
-func (g *Group) remove(now time.Time, m *Member, e *Effects) {
-	e.fail(m.join, kerr.UnknownMemberID)
-	e.fail(m.sync, kerr.UnknownMemberID)
-	g.forget(m)
+// remove takes members out and rebalances.
+func (g *Group) remove(now time.Time, e *Effects, gone ...*Member) {
+	if len(gone) == 0 {
+		return
+	}
+	for _, m := range gone {
+		e.fail(m.join, kerr.UnknownMemberID)
+		e.fail(m.sync, kerr.UnknownMemberID)
+		g.forget(m)
+	}
 	switch g.State {
 	case Stable, CompletingRebalance:
 		g.prepare(now, e)
@@ -262,28 +276,24 @@ func (g *Group) Tick(now time.Time) Effects {
 			delete(g.pending, id)
 		}
 	}
-	for _, id := range slices.Clone(g.order) {
-		m := g.Members[id]
-		if m != nil && m.join == nil && m.sync == nil && !m.deadline.After(now) {
-			g.remove(now, m, &e)
-		}
-	}
+	g.remove(now, &e, g.which(func(m *Member) bool { return m.join == nil && m.sync == nil && !m.deadline.After(now) })...)
 	switch {
 	case g.State == PreparingRebalance && !g.deadline.After(now):
 		g.complete(now, &e)
 	case g.State == PreparingRebalance:
 		g.tryComplete(now, &e)
-	case g.State == CompletingRebalance && !g.deadline.After(now):
-		for _, id := range slices.Clone(g.order) { // who did not sync in time is out
-			if m := g.Members[id]; m != nil && m.sync == nil && g.State == CompletingRebalance {
-				g.remove(now, m, &e)
-			}
-		}
-		if g.State == CompletingRebalance { // all wait for a leader that is gone
+	case g.State == CompletingRebalance && !g.deadline.After(now), g.State == Stable && !g.deadline.After(now):
+		g.remove(now, &e, g.which(func(m *Member) bool { return m.unsynced })...) // who did not sync in time is out
+		if g.State == CompletingRebalance {                                       // all wait for a leader that is gone
 			g.prepare(now, &e)
 		}
 	}
 	return e
+}
+
+// which lists the members that are so, as they came.
+func (g *Group) which(so func(*Member) bool) []*Member {
+	return slices.DeleteFunc(g.Ordered(), func(m *Member) bool { return !so(m) })
 }
 
 // Next is when Tick has something to do; zero: never.
@@ -297,12 +307,14 @@ func (g *Group) Next() time.Time {
 	for _, at := range g.pending {
 		earlier(at)
 	}
+	unsynced := false
 	for _, m := range g.Members {
 		if m.join == nil && m.sync == nil {
 			earlier(m.deadline)
 		}
+		unsynced = unsynced || m.unsynced
 	}
-	if g.State == PreparingRebalance || g.State == CompletingRebalance {
+	if g.State == PreparingRebalance || g.State == CompletingRebalance || g.State == Stable && unsynced {
 		earlier(g.deadline)
 	}
 	return next

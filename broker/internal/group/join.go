@@ -64,6 +64,8 @@ func (g *Group) admit(j Join) error {
 	switch {
 	case g.State == Dead:
 		return kerr.CoordinatorNotAvailable
+	case g.State == PreparingRebalance && !newcomer && g.awaiting(j) >= g.cfg.MaxSize:
+		return kerr.GroupMaxSizeReached // the group was made smaller: the first to come back stay
 	case newcomer && len(g.Members)+len(g.pending) >= g.cfg.MaxSize && !g.isPending(j.MemberID):
 		return kerr.GroupMaxSizeReached
 	case j.ProtocolType == "" || len(j.Protocols) == 0:
@@ -79,6 +81,13 @@ func (g *Group) admit(j Join) error {
 		}
 	}
 	return kerr.InconsistentGroupProtocol
+}
+
+// awaiting is how many other members have joined the rebalance that is prepared.
+func (g *Group) awaiting(j Join) int {
+	return len(g.which(func(m *Member) bool {
+		return m.join != nil && m.ID != j.MemberID && (j.Instance == nil || m.Instance == nil || *m.Instance != *j.Instance)
+	}))
 }
 
 func (g *Group) allKnow(protocol, except string) bool {
@@ -220,7 +229,7 @@ func (g *Group) complete(now time.Time, e *Effects) {
 			g.forget(m)
 		}
 	}
-	joined := slices.DeleteFunc(g.Ordered(), func(m *Member) bool { return m.join == nil })
+	joined := g.which(func(m *Member) bool { return m.join != nil })
 	if len(joined) == 0 && len(g.Members) > 0 { // only silent static members: wait on
 		g.deadline = now.Add(max(g.maxRebalance(), patience))
 		return
@@ -239,7 +248,7 @@ func (g *Group) complete(now time.Time, e *Effects) {
 	g.deadline = now.Add(g.maxRebalance())
 	for _, m := range joined {
 		e.Answers = append(e.Answers, g.joined(m, m.join))
-		m.join = nil
+		m.join, m.unsynced = nil, true
 		m.touch(now)
 	}
 }
@@ -305,6 +314,7 @@ func (g *Group) Sync(now time.Time, s Sync) Effects {
 		return e
 	}
 	m.touch(now)
+	m.unsynced = false
 	if g.State == Stable {
 		e.Answers = append(e.Answers, g.synced(m, s.Token))
 		return e
