@@ -10,6 +10,7 @@ import (
 
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/leatstream/leat/internal/obs"
 )
 
 // maintainer looks after what lies in the partitions of a node: it deletes what retention no longer covers, and compacts.
@@ -53,13 +54,24 @@ func (m *maintainer) every(rest time.Duration, name string, work func(*replica.P
 	m.running.Go(func() {
 		for m.sleep(rest) {
 			m.replicas.Each(func(id replica.ID, p *replica.Partition) bool {
-				if err := work(p, time.Now()); err != nil && m.ctx.Err() == nil && !errors.Is(err, replica.ErrGone) {
+				if err := m.guard(work, p); err != nil && m.ctx.Err() == nil && !errors.Is(err, replica.ErrGone) {
 					m.logger.Error(name+" failed and is tried again", "partition", m.name(id), "error", err)
 				}
 				return m.ctx.Err() == nil
 			})
 		}
 	})
+}
+
+// guard makes an error of a panic: the work on one partition must not end that on others.
+func (m *maintainer) guard(work func(*replica.Partition, time.Time) error, p *replica.Partition) (err error) {
+	defer func() {
+		if e := recover(); e != nil {
+			obs.Panicked(m.logger, "maintenance", e)
+			err = fmt.Errorf("it panicked: %v", e)
+		}
+	}()
+	return work(p, time.Now())
 }
 
 // name is how Kafka's tools call a partition.

@@ -192,6 +192,7 @@ func (a *API) partition(name string, id meta.TopicID, index int32) (*replica.Par
 
 // done notes the answer of a partition; the last one sends the response.
 func (p *producing) done(at *produced, res replica.Result, err error) {
+	defer p.api.answerPanic(p.call, p.reply)
 	p.mu.Lock()
 	if at != nil {
 		at.res, at.err = res, err

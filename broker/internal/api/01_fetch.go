@@ -130,6 +130,7 @@ func (f *fetching) PartitionChanged() {
 
 // try repeats attempts as long as there is news. Only one goroutine is in it.
 func (f *fetching) try() {
+	defer f.api.answerPanic(f.call, f.reply)
 	for {
 		f.mu.Lock()
 		if f.finished || !f.news {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/leatstream/leat/broker/internal/quota"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/leatstream/leat/broker/internal/storage"
+	"github.com/leatstream/leat/internal/obs"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
@@ -81,6 +83,18 @@ func parkWithConnection[T any](c *Call, fill func(*T)) func(*T, error) {
 	return func(answer *T, err error) {
 		unwatch()
 		finish(answer, err)
+	}
+}
+
+// ErrPanic closes the connection of a request that made the broker panic. It was logged where it happened.
+var ErrPanic = errors.New("a request made the broker panic")
+
+// answerPanic is deferred where an answer is made: that may be on a goroutine that is not the connection's own, such as a
+// timer's or that of a sync, which must go on.
+func (a *API) answerPanic(c *Call, reply func(Reply, error)) {
+	if e := recover(); e != nil {
+		obs.Panicked(a.Log, "a request", e, "client", c.ClientHost, "api", c.Key, "version", c.Version)
+		reply(Reply{}, ErrPanic)
 	}
 }
 

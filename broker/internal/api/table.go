@@ -71,6 +71,7 @@ func handle[Q, S any, PQ interface {
 			}
 			resp := req.ResponseKind().(PS)
 			c.finish = func(err error) {
+				defer a.answerPanic(c, reply)
 				if err != nil {
 					setError(resp, err)
 				}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/leatstream/leat/broker/internal/group"
 	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/leatstream/leat/internal/obs"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
@@ -171,7 +172,23 @@ func (m *managed) tick() {
 		return
 	}
 	m.armed = time.Time{}
-	s.apply(m, m.timePasses(s.groupsOf.cfg.Clock()))
+	e, ok := s.passTime(m)
+	if !ok {
+		m.stop() // its members go on by their requests, which fail alone
+		s.mu.Unlock()
+		return
+	}
+	s.apply(m, e)
+}
+
+// passTime lets time pass for a group. false: it panicked; the timer of one group must not end those of others.
+func (s *shard) passTime(m *managed) (e group.Effects, ok bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			obs.Panicked(s.groupsOf.cfg.Log, "the timer of a group", p, "group", m.id)
+		}
+	}()
+	return m.timePasses(s.groupsOf.cfg.Clock()), true
 }
 
 // drop takes a group out. The caller holds the lock.

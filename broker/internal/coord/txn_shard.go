@@ -8,6 +8,7 @@ import (
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/leatstream/leat/broker/internal/txn"
 	"github.com/leatstream/leat/internal/batch"
+	"github.com/leatstream/leat/internal/obs"
 	"github.com/twmb/franz-go/pkg/kerr"
 )
 
@@ -300,6 +301,16 @@ func (s *txnShard) arm(x *tracked) {
 	s.timer.Reset(wait)
 }
 
+// passTime lets time pass for a transactional id. false: it panicked; that must not end the timer of the others.
+func (s *txnShard) passTime(x *tracked, now time.Time, expiration time.Duration) (next *txn.Txn, ok bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			obs.Panicked(s.txnsOf.cfg.Log, "the timer of a transaction", p)
+		}
+	}()
+	return x.Tick(now, expiration), true
+}
+
 // tick lets time pass for every transactional id.
 func (s *txnShard) tick() {
 	s.mu.Lock()
@@ -317,8 +328,8 @@ func (s *txnShard) tick() {
 	for _, x := range due {
 		s.mu.Lock()
 		x.retry = time.Time{}
-		switch next := x.Tick(now, expiration); {
-		case s.closed:
+		switch next, ok := s.passTime(x, now, expiration); {
+		case s.closed || !ok:
 			s.mu.Unlock()
 		case next != nil:
 			s.move(x, next, func(error) {})

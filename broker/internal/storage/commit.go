@@ -179,7 +179,7 @@ func (l *Log) committed(target mark, err error) int {
 	ready := l.takeWaiters(err)
 	l.mu.Unlock()
 	for _, w := range ready {
-		w.done(err)
+		w.tell(err)
 	}
 	return len(ready)
 }

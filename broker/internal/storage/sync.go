@@ -1,6 +1,10 @@
 package storage
 
-import "time"
+import (
+	"time"
+
+	"github.com/leatstream/leat/internal/obs"
+)
 
 // markEvery is how many synced bytes may pass before the mark on disk follows: the most that recovery reads again.
 const markEvery = 8 << 20
@@ -9,6 +13,16 @@ const markEvery = 8 << 20
 type waiter struct {
 	end  int64
 	done func(error)
+}
+
+// tell calls back. Who panics there loses that call only: others wait for the goroutine that syncs.
+func (w *waiter) tell(err error) {
+	defer func() {
+		if e := recover(); e != nil {
+			obs.Panicked(nil, "what waited for a sync", e)
+		}
+	}()
+	w.done(err)
 }
 
 // WhenDurable calls done once, with nil when everything below end survives a power loss. It may call before it returns.

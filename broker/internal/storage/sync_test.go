@@ -53,3 +53,25 @@ func TestBusyLogsDoNotStarveAnother(t *testing.T) {
 		<-ended
 	}
 }
+
+// TestWhoPanicsAfterASyncLosesThatOnly: the next append is told when it is durable.
+func TestWhoPanicsAfterASyncLosesThatOnly(t *testing.T) {
+	d := openDir(t, vfs.NewMem())
+	l := d.OpenLog("log", LogConfig{})
+	closeAtEnd(t, d, l)
+	for i := range 3 {
+		at, err := l.Append(records(t, 0, "x"), 0, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i < 2 {
+			l.mu.Lock() // so that it is told by the goroutine that syncs
+			l.await(waiter{at.NextOffset, func(error) { panic("no") }})
+			l.mu.Unlock()
+			continue
+		}
+		if err := l.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

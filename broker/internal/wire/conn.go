@@ -7,12 +7,12 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/api"
+	"github.com/leatstream/leat/internal/obs"
 )
 
 const (
@@ -27,7 +27,6 @@ const (
 var (
 	errClosing = errors.New("the connection is closing")
 	errCut     = errors.New("a request was cut short")
-	errPanic   = errors.New("a request made the broker panic") // logged where it happened
 )
 
 // conn is one connection. Its goroutine reads and serves requests, and sends what is ready then; an answer that comes later
@@ -121,7 +120,7 @@ func quiet(err error) bool {
 	if errors.Is(err, errCut) {
 		return false
 	}
-	for _, usual := range []error{io.EOF, net.ErrClosed, io.ErrClosedPipe, os.ErrDeadlineExceeded, syscall.ECONNRESET, syscall.EPIPE, errPanic, errTold} {
+	for _, usual := range []error{io.EOF, net.ErrClosed, io.ErrClosedPipe, os.ErrDeadlineExceeded, syscall.ECONNRESET, syscall.EPIPE, api.ErrPanic, errTold} {
 		if errors.Is(err, usual) {
 			return true
 		}
@@ -260,10 +259,8 @@ func (c *conn) serve(p *pending, frame []byte) {
 	defer c.served()
 	defer func() {
 		if e := recover(); e != nil {
-			c.server.stats.panics.Add(1)
-			c.server.log.Error("a request made the broker panic", "client", c.remote, "api", p.call.Key, "version", p.call.Version,
-				"panic", e, "stack", string(debug.Stack()))
-			reply(api.Reply{}, errPanic)
+			obs.Panicked(c.server.log, "a request", e, "client", c.remote, "api", p.call.Key, "version", p.call.Version)
+			reply(api.Reply{}, api.ErrPanic)
 		}
 	}()
 	c.server.api.Serve(&p.call, frame, reply)

@@ -15,7 +15,7 @@ const keys = 128
 // stats is what a server counts.
 type stats struct {
 	accepted, refused, acceptFailed atomic.Int64
-	broken, panics                  atomic.Int64
+	broken                          atomic.Int64
 	received, sent                  atomic.Int64 // bytes, frames with their lengths
 
 	seconds [keys]obs.Histogram // by API, from the whole request to the response in the socket
@@ -53,13 +53,14 @@ func (s *Server) WriteMetrics(w *obs.Writer) {
 		{"leat_connections_refused_total", "Connections that were refused because max.connections or max.connections.per.ip was reached.", &s.stats.refused},
 		{"leat_connections_broken_total", "Connections that were closed because of what their client sent or did not take.", &s.stats.broken},
 		{"leat_accept_failures_total", "Failures to accept a connection, such as for want of file descriptors.", &s.stats.acceptFailed},
-		{"leat_panics_total", "Requests that made the broker panic. Each has its stack in the log.", &s.stats.panics},
 		{"leat_received_bytes_total", "Bytes of requests.", &s.stats.received},
 		{"leat_sent_bytes_total", "Bytes of responses.", &s.stats.sent},
 	} {
 		w.Counter(c.name, c.help)
 		w.Int(c.value.Load())
 	}
+	w.Counter("leat_panics_total", "Panics that ended one request or one piece of work. Each has its stack in the log.")
+	w.Int(obs.Panics())
 	w.Gauge("leat_request_memory_bytes", "Memory that requests hold of the budget for them, while they are read and while they are served.")
 	w.Int(s.reading.used.Load(), "stage", "read")
 	w.Int(s.decoding.used.Load(), "stage", "serve")
