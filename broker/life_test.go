@@ -112,6 +112,14 @@ func TestWhatNewRefuses(t *testing.T) {
 		"sasl with another mechanism": {func(c *broker.Config) {
 			c.Listen, c.Properties = nil, map[string]string{"listeners": "SASL_PLAINTEXT://localhost:9092", "sasl.enabled.mechanisms": "GSSAPI"}
 		}, "GSSAPI"},
+		"tokens for anybody": {func(c *broker.Config) {
+			c.Listen, c.Properties = nil, map[string]string{"listeners": "SASL_PLAINTEXT://localhost:9092", "sasl.enabled.mechanisms": "OAUTHBEARER",
+				"sasl.oauthbearer.expected.issuer": "https://i", "sasl.oauthbearer.jwks.endpoint.url": "https://i/keys"}
+		}, "sasl.oauthbearer.expected.audience is not set"},
+		"tokens of anybody": {func(c *broker.Config) {
+			c.Listen, c.Properties = nil, map[string]string{"listeners": "SASL_PLAINTEXT://localhost:9092", "sasl.enabled.mechanisms": "OAUTHBEARER",
+				"listener.name.sasl_plaintext.oauthbearer.sasl.oauthbearer.expected.audience": "a", "sasl.oauthbearer.expected.issuer": "https://i"}
+		}, "sasl.oauthbearer.jwks.endpoint.url is not set"},
 		"plain without users": {func(c *broker.Config) {
 			c.Listen, c.Properties = nil, map[string]string{"listeners": "SASL_PLAINTEXT://localhost:9092", "sasl.enabled.mechanisms": "PLAIN"}
 		}, "listener.name.sasl_plaintext.plain.sasl.jaas.config="},

@@ -101,11 +101,23 @@ func checkListener(c *meta.BrokerConfig, l listener) error {
 				return &ConfigError{fmt.Sprintf("the users of PLAIN on the listener %s: %v", l.name, err),
 					fmt.Sprintf(`set listener.name.%s.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="PASSWORD";`, strings.ToLower(l.name))}
 			}
+		case m == "OAUTHBEARER":
+			if err := bearerConfig(c.ForListener(l.name, m)).Check(); err != nil {
+				return &ConfigError{fmt.Sprintf("OAUTHBEARER on the listener %s: %v", l.name, err), "issuer, audience and keys are all needed: without one of them tokens of others would be believed"}
+			}
 		default:
-			return &ConfigError{fmt.Sprintf("sasl.enabled.mechanisms has %q on the listener %s", m, l.name), "there are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512"}
+			return &ConfigError{fmt.Sprintf("sasl.enabled.mechanisms has %q on the listener %s", m, l.name), "there are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and OAUTHBEARER"}
 		}
 	}
 	return nil
+}
+
+func bearerConfig(v meta.Values) auth.BearerConfig {
+	return auth.BearerConfig{
+		Issuer: v.String("sasl.oauthbearer.expected.issuer"), Audience: v.List("sasl.oauthbearer.expected.audience"),
+		Keys: v.String("sasl.oauthbearer.jwks.endpoint.url"), Claim: v.String("sasl.oauthbearer.sub.claim.name"),
+		Skew: time.Duration(v.Int("sasl.oauthbearer.clock.skew.seconds")) * time.Second,
+	}
 }
 
 func plainUsers(v meta.Values) (map[string]string, error) {
@@ -132,19 +144,27 @@ func (n *node) gate(l listener) (*auth.Gate, error) {
 	for _, name := range v.List("sasl.enabled.mechanisms") {
 		own := n.plan.config.ForListener(l.name, name)
 		g.MaxReauth[name] = own.Millis("connections.max.reauth.ms")
-		if m := scramMechanisms[name]; m != 0 {
-			g.Mechanisms = append(g.Mechanisms, auth.NewScram(m, func(user string) (auth.ScramCredential, bool) {
-				return n.meta.Image().Scram(meta.ScramUser{Name: user, Mechanism: m})
-			}))
-			continue
-		}
-		users, err := plainUsers(own)
+		m, err := n.mechanism(name, own)
 		if err != nil {
 			return nil, err
 		}
-		g.Mechanisms = append(g.Mechanisms, auth.NewPlain(users))
+		g.Mechanisms = append(g.Mechanisms, m)
 	}
 	return g, nil
+}
+
+func (n *node) mechanism(name string, v meta.Values) (auth.Mechanism, error) {
+	switch m := scramMechanisms[name]; {
+	case m != 0:
+		return auth.NewScram(m, func(user string) (auth.ScramCredential, bool) {
+			return n.meta.Image().Scram(meta.ScramUser{Name: user, Mechanism: m})
+		}), nil
+	case name == "OAUTHBEARER":
+		return auth.NewBearer(bearerConfig(v), time.Now)
+	default:
+		users, err := plainUsers(v)
+		return auth.NewPlain(users), err
+	}
 }
 
 // followACLs keeps the authorizer's rules those of the metadata.
