@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,10 +105,13 @@ func runConfigs(ctx context.Context, e *Env, f *flags) error {
 	}
 	var words []string
 	for _, g := range f.given {
-		words = append(words, strings.TrimSpace("--"+g.name+" "+g.value))
+		words = append(words, strings.TrimSpace("--"+g.name+" "+secrets.ReplaceAllString(g.value, "${1}***")))
 	}
 	return fmt.Errorf("Error while executing config command with args '%s'\n%s", strings.Join(words, " "), full(err)) //nolint:revive // Apache's words
 }
+
+// secrets are what an error does not repeat.
+var secrets = regexp.MustCompile(`(?i)([^=,\[]*(?:password|secret|jaas)[^=,\[]*=)[^,\]]*`)
 
 // entities reads what the command is about from the order of its options.
 func (f *flags) entities() ([]entity, error) {

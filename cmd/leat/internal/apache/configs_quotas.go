@@ -94,6 +94,22 @@ func (c *configs) alterPasswords(ctx context.Context) error {
 		}
 		set = append(set, kadm.UpsertSCRAM{User: *e.name, Mechanism: m, Iterations: int32(iterations), Password: parts[2]})
 	}
+	for _, r := range remove {
+		if err := c.alterPassword(ctx, []kadm.DeleteSCRAM{r}, nil); err != nil {
+			return err
+		}
+	}
+	for _, u := range set {
+		if err := c.alterPassword(ctx, nil, []kadm.UpsertSCRAM{u}); err != nil {
+			return err
+		}
+	}
+	c.completed()
+	return nil
+}
+
+// alterPassword changes one: a request may not name a user twice, not even for two mechanisms, as introductions do.
+func (c *configs) alterPassword(ctx context.Context, remove []kadm.DeleteSCRAM, set []kadm.UpsertSCRAM) error {
 	altered, err := c.adm.AlterUserSCRAMs(ctx, remove, set)
 	if err != nil {
 		return err
@@ -103,7 +119,6 @@ func (c *configs) alterPasswords(ctx context.Context) error {
 			return admin.Refuse(a.Err, a.ErrMessage)
 		}
 	}
-	c.completed()
 	return nil
 }
 
