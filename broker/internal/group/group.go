@@ -283,8 +283,8 @@ func (g *Group) Tick(now time.Time) Effects {
 	case g.State == PreparingRebalance:
 		g.tryComplete(now, &e)
 	case g.State == CompletingRebalance && !g.deadline.After(now), g.State == Stable && !g.deadline.After(now):
-		g.remove(now, &e, g.which(func(m *Member) bool { return m.unsynced })...) // who did not sync in time is out
-		if g.State == CompletingRebalance {                                       // all wait for a leader that is gone
+		// Who did not sync in time is out. If that is nobody, all wait for a leader that is gone.
+		if g.remove(now, &e, g.which(func(m *Member) bool { return m.unsynced })...); g.State == CompletingRebalance {
 			g.prepare(now, &e)
 		}
 	}
