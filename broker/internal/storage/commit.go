@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"sync"
 	"time"
 )
@@ -126,9 +127,13 @@ func (c *commits) commit(logs []*Log) {
 		c.alone(together)
 		return
 	}
-	err := w.commit(together)
-	if err != nil {
-		err = c.dir.fail(err)
+	err := c.dir.failIfSync(w.commit(together))
+	if err != nil && !errors.Is(err, errSync) {
+		for _, t := range tails {
+			_ = t.segment.release()
+		}
+		c.alone(together)
+		return
 	}
 	c.dir.syncing.Add(1)
 	go func() { // the next commit need not wait until all are told

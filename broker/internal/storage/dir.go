@@ -172,6 +172,14 @@ func (d *Dir) fail(cause error) error {
 	return d.offline
 }
 
+// failIfSync takes the directory offline where err is of a sync.
+func (d *Dir) failIfSync(err error) error {
+	if errors.Is(err, errSync) {
+		return d.fail(err)
+	}
+	return err
+}
+
 // writeFile replaces name atomically and durably: either the old content is there after a crash, or the new.
 func writeFile(fs vfs.FS, name string, content []byte) error {
 	tmp := name + ".tmp"

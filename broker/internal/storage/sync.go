@@ -48,12 +48,16 @@ func (l *Log) await(w waiter) {
 	}
 }
 
-// syncSoon makes what lies before end durable without anybody waiting, so that a rolled segment gets its mark even where
-// flush.messages leaves syncing to the operating system. The caller holds the lock.
-func (l *Log) syncSoon(end int64) {
-	if end > l.durable.offset {
-		l.await(waiter{end, func(error) {}})
-	}
+// checkpointSoon makes the segment that was just ended durable in its own file and gives it its mark, without anybody
+// waiting: the write-ahead log does not, nor flush.messages where it leaves syncing to the operating system.
+func (l *Log) checkpointSoon() {
+	l.dir.syncing.Add(1)
+	go func() {
+		defer l.dir.syncing.Done()
+		l.dir.workers <- struct{}{}
+		defer func() { <-l.dir.workers }()
+		_ = l.checkpoint() // a failed sync has taken the directory offline: who waits is told
+	}()
 }
 
 // Sync waits until everything appended so far is durable.
@@ -140,10 +144,11 @@ type unsynced struct {
 	index   []byte // the mark that may be written once size bytes are durable; nil: not yet worth it
 }
 
-// dirty takes a reference to each segment with bytes that are not durable, oldest first.
+// dirty takes a reference to each segment with bytes that its own file may lose, or that was ended and has no mark for all
+// of it, and to the active one, oldest first.
 func (l *Log) dirty() []unsynced {
 	first := len(l.segments) - 1
-	for first > 0 && l.segments[first-1].synced < l.segments[first-1].x.size {
+	for first > 0 && min(l.segments[first-1].synced, l.segments[first-1].marked) < l.segments[first-1].x.size {
 		first--
 	}
 	var out []unsynced

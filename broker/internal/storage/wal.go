@@ -53,8 +53,10 @@ type walFile struct {
 	f    vfs.File
 	path string
 	pos  int64
-	full bool              // waits until its logs are synced
-	logs map[*Log]struct{} // with something in it
+
+	first uint64            // sequence of its first block; 0: it has none that counts
+	full  bool              // waits until its logs are synced
+	logs  map[*Log]struct{} // with something in it that a start would write back, until it begins anew
 }
 
 // walBlock is what one sync made durable.
@@ -96,7 +98,7 @@ func (w *wal) hasRoom() bool {
 	if w.active != nil && w.active.pos+min(w.bytes/4, walBlockMax)+walPage <= w.bytes {
 		return true
 	}
-	if slices.ContainsFunc(w.files, func(f *walFile) bool { return f != w.active && !f.full }) {
+	if w.free() != nil {
 		return true
 	}
 	if !w.creating && !w.broken && len(w.files) < walFiles {
@@ -105,6 +107,21 @@ func (w *wal) hasRoom() bool {
 		go w.create()
 	}
 	return false
+}
+
+// free finds the file that is to be used next: always the oldest, so that a block that says what is to be forgotten outlives
+// what it is about. nil: its logs are not synced yet. The caller holds the lock.
+func (w *wal) free() *walFile {
+	var oldest *walFile
+	for _, f := range w.files {
+		if f != w.active && (oldest == nil || f.first < oldest.first) {
+			oldest = f
+		}
+	}
+	if oldest == nil || oldest.full {
+		return nil
+	}
+	return oldest
 }
 
 // create makes one more file. Until it is there logs are synced by themselves.
@@ -164,10 +181,11 @@ func (f *walFile) begin(first uint64) error {
 		return err
 	}
 	f.pos = walPage
-	return f.f.SyncData()
+	return syncFailed(f.f.SyncData())
 }
 
-// commit writes the block in buf and makes it durable. Only one goroutine commits, and ready said yes.
+// commit writes the block in buf and makes it durable. Only one goroutine commits, and ready said yes. A write that fails is
+// as if nothing had been; only after a failed sync (errSync) nobody knows.
 func (w *wal) commit(logs []*Log) error {
 	w.mu.Lock()
 	file := w.active
@@ -189,7 +207,7 @@ func (w *wal) commit(logs []*Log) error {
 	file.pos += int64(len(w.buf))
 	w.mu.Unlock()
 	if err := file.f.SyncData(); err != nil {
-		return fmt.Errorf("%s: %w", file.path, err)
+		return fmt.Errorf("%s: %w", file.path, syncFailed(err))
 	}
 	return nil
 }
@@ -197,12 +215,11 @@ func (w *wal) commit(logs []*Log) error {
 // turn begins the next file, and has the logs of the last one synced so that it can be used again.
 func (w *wal) turn() (*walFile, error) {
 	w.mu.Lock()
-	i := slices.IndexFunc(w.files, func(f *walFile) bool { return f != w.active && !f.full })
-	if i < 0 {
+	file, last := w.free(), w.active
+	if file == nil {
 		w.mu.Unlock()
 		return nil, errors.New("no file of the write-ahead log is free") // ready was not asked
 	}
-	file, last := w.files[i], w.active
 	if last != nil {
 		last.full = true
 	}
@@ -211,7 +228,8 @@ func (w *wal) turn() (*walFile, error) {
 		return nil, fmt.Errorf("%s: %w", file.path, err)
 	}
 	w.mu.Lock()
-	w.active = file
+	w.active, file.first = file, w.next
+	clear(file.logs)
 	w.mu.Unlock()
 	if last != nil {
 		w.dir.syncing.Add(1)
@@ -241,11 +259,7 @@ func (w *wal) retire(f *walFile) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	defer w.changed.Broadcast()
-	if failed.err != nil {
-		return
-	}
-	clear(f.logs)
-	f.full = false
+	f.full = failed.err != nil
 }
 
 // errorOnce keeps the first error.
@@ -283,10 +297,7 @@ func (w *wal) forget(l *Log) error {
 		}
 		w.buf, _ = appendEntry(beginBlock(w.buf), l.name, walForget, 0, 0)
 		w.buf = sealBlock(w.buf, w.next, 1)
-		if err := w.commit(nil); err != nil {
-			return w.dir.fail(err)
-		}
-		return nil
+		return w.dir.failIfSync(w.commit(nil))
 	})
 }
 
@@ -306,6 +317,7 @@ func (w *wal) awaitRoom() error {
 // close ends the files, whose logs are closed, and so synced, by now.
 func (w *wal) close() error {
 	var errs []error
+	slices.SortFunc(w.files, func(a, b *walFile) int { return cmp.Compare(a.first, b.first) }) // as free says
 	for _, f := range w.files {
 		if f.pos > walPage && w.dir.Offline() == nil {
 			errs = append(errs, f.begin(w.next))
@@ -455,7 +467,7 @@ func (d *Dir) recoverWAL() error {
 		}
 		all = append(all, parseWAL(name, b))
 	}
-	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(a.first, b.first) })
+	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(a.first, b.first) }) // adopt ends them in this order, as free says
 	r := replayer{dir: d, open: map[string]vfs.File{}, forgotten: forgotten(all)}
 	for _, f := range all {
 		d.wal.next = max(d.wal.next, f.next)
