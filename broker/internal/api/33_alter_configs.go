@@ -36,12 +36,16 @@ func replaceAll(m *meta.Image, res kmsg.AlterConfigsRequestResource) []meta.Alte
 		named[ch.Name] = true
 		changes = append(changes, meta.Alter{Name: ch.Name, Op: meta.OpSet, Value: ch.Value})
 	}
-	have := m.BrokerAltered(res.ResourceName)
-	if res.ResourceType == kmsg.ConfigResourceTypeTopic {
-		have = nil
+	var have map[string]string
+	switch res.ResourceType {
+	case kmsg.ConfigResourceTypeTopic:
 		if t := m.Topic(res.ResourceName); t != nil {
 			have = t.Config
 		}
+	case kmsg.ConfigResourceTypeGroupConfig:
+		have = m.GroupConfigured(res.ResourceName)
+	default:
+		have = m.BrokerAltered(res.ResourceName)
 	}
 	for name := range have {
 		if !named[name] {

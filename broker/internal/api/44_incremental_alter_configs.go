@@ -37,6 +37,8 @@ func (a *API) alterResource(m *meta.Image, t kmsg.ConfigResourceType, name strin
 		return meta.AlterTopic(m, a.Config, name, changes)
 	case kmsg.ConfigResourceTypeBroker:
 		return meta.AlterBroker(m, a.Config, name, changes)
+	case kmsg.ConfigResourceTypeGroupConfig:
+		return meta.AlterGroup(m, a.Config, name, changes)
 	default:
 		return nil, unsupportedResource(t)
 	}

@@ -56,6 +56,8 @@ func configResources(m *meta.Image, t kmsg.ConfigResourceType) (names []string) 
 		for _, b := range m.Brokers() {
 			names = append(names, strconv.Itoa(int(b.ID)))
 		}
+	case kmsg.ConfigResourceTypeGroupConfig:
+		names = m.ConfiguredGroups()
 	}
 	return names
 }

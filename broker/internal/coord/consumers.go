@@ -25,7 +25,7 @@ func (g *Groups) consumerSettings() group.ConsumerConfig {
 // Beat handles a heartbeat of the consumer protocol, which lets members in and out and assigns. done gets the answer,
 // once, when what it says is durable.
 func (g *Groups) Beat(ctx context.Context, id string, b group.Beat, done func(*group.Beaten, error)) {
-	cfg := g.settings()
+	cfg := g.settingsOf(id)
 	if err := b.Check(cfg); err != nil {
 		done(nil, err)
 		return
@@ -40,6 +40,7 @@ func (g *Groups) Beat(ctx context.Context, id string, b group.Beat, done func(*g
 	s.mu.Lock()
 	switch m := s.groups[id]; {
 	case m != nil && m.consumer != nil:
+		m.consumer.Configure(cfg)
 		s.apply(m, m.consumer.Heartbeat(now, t, b))
 	case b.Epoch != 0:
 		s.mu.Unlock()

@@ -84,6 +84,14 @@ func (g *Groups) settings() group.Config {
 	}
 }
 
+// settingsOf are the settings of one group, which may have configurations of its own.
+func (g *Groups) settingsOf(id string) group.Config {
+	c, own := g.settings(), g.cfg.Broker.Group(id)
+	c.Consumer.SessionTimeout = own.Millis("consumer.session.timeout.ms")
+	c.Consumer.Heartbeat = own.Millis("consumer.heartbeat.interval.ms")
+	return c
+}
+
 func newID() string {
 	var b [16]byte
 	for i := range b {

@@ -68,7 +68,7 @@ func (s *shard) replay(l *loaded, h *batch.Header, r *batch.Record) error {
 		l.classic[k.Group] = v
 	case consumerEpochKey, consumerMemberKey, consumerTargetEpochKey, consumerTargetKey, consumerCurrentKey, consumerRegexKey:
 		c, err := replayConsumer(r.Key, r.Value, l.consumers, func(id string) *group.Consumer {
-			return group.NewConsumer(id, s.groupsOf.settings(), newID)
+			return group.NewConsumer(id, s.groupsOf.settingsOf(id), newID)
 		})
 		if c != nil {
 			l.since[c] = h.BaseTimestamp + r.TimestampDelta

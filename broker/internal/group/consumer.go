@@ -120,6 +120,9 @@ func NewConsumer(id string, cfg Config, newID func() string) *Consumer {
 	}
 }
 
+// Configure changes the settings. They hold from the next heartbeat of each member on.
+func (c *Consumer) Configure(cfg Config) { c.cfg = cfg }
+
 // Restored brings the group to life after its fields were read from the log: sessions start now.
 func (c *Consumer) Restored(now time.Time) {
 	for _, m := range c.Members {

@@ -53,7 +53,7 @@ func TopicDefs() []*Def { return sorted(topicTable) }
 // BrokerDefs lists the configurations of brokers by name.
 func BrokerDefs() []*Def { return sorted(brokerTable) }
 
-var topicTable, brokerTable = index(topicConfigs), index(slices.Concat(brokerConfigs, securityConfigs))
+var topicTable, brokerTable, groupTable = index(topicConfigs), index(slices.Concat(brokerConfigs, securityConfigs)), index(groupConfigs)
 
 func index(defs []Def) map[string]*Def {
 	m := make(map[string]*Def, len(defs))

@@ -251,6 +251,12 @@ func TestModel(t *testing.T) {
 					return AlterBroker(m, c, rapid.SampledFrom([]string{"", "0"}).Draw(t, "broker"), []Alter{{"log.retention.ms", Op(rapid.IntRange(0, 1).Draw(t, "op")), &v}})
 				})
 			},
+			"group": func(t *rapid.T) {
+				v := fmt.Sprint(rapid.IntRange(44_000, 61_000).Draw(t, "timeout"))
+				propose(func(m *Image) ([]Record, error) {
+					return AlterGroup(m, c, rapid.SampledFrom([]string{"g", "h"}).Draw(t, "group"), []Alter{{"consumer.session.timeout.ms", Op(rapid.IntRange(0, 1).Draw(t, "op")), &v}})
+				})
+			},
 			"quota": func(t *rapid.T) {
 				e := QuotaEntity{User: quotaName(t, "user"), ClientID: quotaName(t, "client"), IP: quotaName(t, "ip")}
 				change := QuotaChange{
@@ -371,6 +377,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(Encode(nil, r))
 	}
 	f.Add(Encode(nil, TopicDeleted{id(1)}))
+	f.Add(Encode(nil, GroupConfigured{"g", "a", "b", true}))
 	f.Add(Encode(nil, ScramSet{ScramUser{"a", auth.ScramSHA512}, auth.ScramCredential{Salt: "s", StoredKey: "k", ServerKey: "l", Iterations: 4096}}))
 	f.Add(Encode(nil, ACLCreated{auth.ACL{Kind: auth.Topic, Pattern: auth.Literal, Name: "t", Principal: "User:a", Host: "*", Operation: auth.Read, Permission: auth.Deny}}))
 	f.Add(Encode(nil, QuotaSet{QuotaEntity{User: QuotaName{Set: true, Name: "u"}, ClientID: QuotaName{Set: true, Default: true}}, ProducerByteRate, 1.5, false}))

@@ -14,6 +14,7 @@ const (
 	FromDynamicDefault Source = 3 // altered on all brokers
 	FromStaticBroker   Source = 4 // what the broker was started with
 	FromDefault        Source = 5
+	FromGroup          Source = 8 // set on the group
 )
 
 // Setting is a value and where it comes from.
@@ -97,18 +98,23 @@ func inMillis(s Setting) string {
 
 // DescribeTopic describes every configuration of a topic by name.
 func (c *BrokerConfig) DescribeTopic(t *Topic) []Described {
+	return c.describeOwn(TopicDefs(), t.Config, FromTopic)
+}
+
+// describeOwn describes the configurations of something that has some of its own, and others from the broker.
+func (c *BrokerConfig) describeOwn(defs []*Def, own map[string]string, source Source) []Described {
 	var out []Described
-	for _, d := range TopicDefs() {
+	for _, d := range defs {
 		e := Described{Def: d}
-		if v, ok := t.Config[d.Name]; ok {
-			e.Synonyms = append(e.Synonyms, Setting{Name: d.Name, Value: v, Source: FromTopic})
+		if v, ok := own[d.Name]; ok {
+			e.Synonyms = append(e.Synonyms, Setting{Name: d.Name, Value: v, Source: source})
 		}
 		if d.Broker != "" {
 			e.Synonyms = append(e.Synonyms, c.synonyms(brokerTable[d.Broker])...)
 		} else {
 			e.Synonyms = append(e.Synonyms, Setting{Name: d.Name, Value: d.Default, Source: FromDefault})
 		}
-		if len(e.Synonyms) > 0 && e.Synonyms[0].Source == FromTopic {
+		if len(e.Synonyms) > 0 && e.Synonyms[0].Source == source {
 			e.Setting = e.Synonyms[0]
 		} else {
 			e.Setting = c.standIn(d)

@@ -25,6 +25,7 @@ const (
 	kindScramSet             = 12
 	kindScramUnset           = 13
 	kindQuotaSet             = 16
+	kindGroupConfigured      = 17
 )
 
 const recordVersion = 0
@@ -71,6 +72,10 @@ func Encode(dst []byte, r Record) []byte {
 	case BrokerConfigured:
 		e.head(kindBrokerConfigured)
 		e.string(r.Broker)
+		e.config(r.Name, r.Value, r.Unset)
+	case GroupConfigured:
+		e.head(kindGroupConfigured)
+		e.string(r.Group)
 		e.config(r.Name, r.Value, r.Unset)
 	case QuotaSet:
 		e.head(kindQuotaSet)
@@ -130,6 +135,8 @@ func Decode(b []byte) (Record, error) {
 		r = TopicDeleted{d.id()}
 	case kindBrokerConfigured:
 		r = BrokerConfigured{Broker: d.string(), Name: d.string(), Value: d.string(), Unset: d.bool()}
+	case kindGroupConfigured:
+		r = GroupConfigured{Group: d.string(), Name: d.string(), Value: d.string(), Unset: d.bool()}
 	case kindQuotaSet:
 		r = QuotaSet{
 			Entity: QuotaEntity{User: d.quotaName(), ClientID: d.quotaName(), IP: d.quotaName()},

@@ -27,6 +27,7 @@ type Image struct {
 	acls       *aclSet
 	scram      map[ScramUser]auth.ScramCredential
 	quotas     map[QuotaEntity]Quotas
+	groups     map[string]map[string]string // consumer group → what was configured
 }
 
 // Broker is a member of the cluster and where the other brokers reach it.
@@ -65,6 +66,7 @@ func NewImage() *Image {
 		acls:       &aclSet{all: map[auth.ACL]struct{}{}},
 		scram:      map[ScramUser]auth.ScramCredential{},
 		quotas:     map[QuotaEntity]Quotas{},
+		groups:     map[string]map[string]string{},
 	}
 }
 
@@ -99,6 +101,12 @@ func (m *Image) Controller() int32 { return m.controller }
 
 // BrokerAltered is what was altered while running on the broker with that id in decimal, or on all brokers for "".
 func (m *Image) BrokerAltered(id string) map[string]string { return m.configs[id] }
+
+// GroupConfigured is what was set on a consumer group.
+func (m *Image) GroupConfigured(name string) map[string]string { return m.groups[name] }
+
+// ConfiguredGroups lists the consumer groups that have configurations of their own, by name.
+func (m *Image) ConfiguredGroups() []string { return slices.Sorted(maps.Keys(m.groups)) }
 
 // SameBrokerConfig tells whether what was altered on the broker, or on all brokers, is the same in both images.
 func (m *Image) SameBrokerConfig(other *Image, broker int32) bool {

@@ -60,6 +60,14 @@ type QuotaSet struct {
 	Unset  bool
 }
 
+// GroupConfigured sets one configuration of a consumer group, or takes it back.
+type GroupConfigured struct {
+	Group string
+	Name  string
+	Value string
+	Unset bool
+}
+
 // ProducerIDsAllocated says that ids below Next may be in use.
 type ProducerIDsAllocated struct{ Next int64 }
 
@@ -121,7 +129,6 @@ type draft struct {
 func newDraft(base *Image) *draft {
 	d := &draft{Image: *base, mine: map[TopicID]bool{}}
 	d.topics, d.ids, d.collisions = maps.Clone(base.topics), maps.Clone(base.ids), maps.Clone(base.collisions)
-	d.configs = maps.Clone(base.configs)
 	return d
 }
 
@@ -192,18 +199,28 @@ func (r TopicDeleted) apply(d *draft) {
 }
 
 func (r BrokerConfigured) apply(d *draft) {
-	c := maps.Clone(d.configs[r.Broker])
-	if c == nil {
-		c = map[string]string{}
+	d.configs = configured(d.configs, r.Broker, r.Name, r.Value, r.Unset)
+}
+
+func (r GroupConfigured) apply(d *draft) {
+	d.groups = configured(d.groups, r.Group, r.Name, r.Value, r.Unset)
+}
+
+// configured is all with one configuration of one owner set or taken back.
+func configured(all map[string]map[string]string, owner, name, value string, unset bool) map[string]map[string]string {
+	all, own := maps.Clone(all), maps.Clone(all[owner])
+	if own == nil {
+		own = map[string]string{}
 	}
-	if r.Unset {
-		delete(c, r.Name)
+	if unset {
+		delete(own, name)
 	} else {
-		c[r.Name] = r.Value
+		own[name] = value
 	}
-	if d.configs[r.Broker] = c; len(c) == 0 {
-		delete(d.configs, r.Broker)
+	if all[owner] = own; len(own) == 0 {
+		delete(all, owner)
 	}
+	return all
 }
 
 func (r QuotaSet) apply(d *draft) {
@@ -281,6 +298,11 @@ func (m *Image) Records() []Record {
 	}
 	for _, u := range m.ScramUsers() {
 		out = append(out, ScramSet{u, m.scram[u]})
+	}
+	for _, group := range slices.Sorted(maps.Keys(m.groups)) {
+		for _, name := range slices.Sorted(maps.Keys(m.groups[group])) {
+			out = append(out, GroupConfigured{Group: group, Name: name, Value: m.groups[group][name]})
+		}
 	}
 	for _, q := range m.Quotas() {
 		for _, name := range slices.Sorted(maps.Keys(q.Limits)) {

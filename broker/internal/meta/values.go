@@ -137,7 +137,12 @@ func (c *BrokerConfig) Topic(t *Topic) Values {
 }
 
 func (c *BrokerConfig) topicValues(own map[string]string) Values {
-	return Values{"topic", topicTable, func(d *Def) string {
+	return c.ownValues("topic", topicTable, own)
+}
+
+// ownValues are those of something that has some of its own, and others from the broker.
+func (c *BrokerConfig) ownValues(what string, table map[string]*Def, own map[string]string) Values {
+	return Values{what, table, func(d *Def) string {
 		if v, ok := own[d.Name]; ok {
 			return v
 		}

@@ -88,6 +88,7 @@ func New(tb testing.TB, fs vfs.FS, path string, properties map[string]string) *R
 }
 
 func (r *Rig) follow(old, image *meta.Image) {
+	r.Config.Follow(image)
 	for _, t := range old.Topics() {
 		for i := range t.Partitions {
 			if image.TopicByID(t.ID) == nil {
