@@ -29,6 +29,7 @@ type maintainer struct {
 func maintain(replicas *replica.Manager, store *meta.Store, config *meta.BrokerConfig, logger *slog.Logger) *maintainer {
 	m := &maintainer{replicas: replicas, meta: store, config: config, logger: logger}
 	m.ctx, m.stop = context.WithCancel(context.Background())
+	m.running.Go(func() { replicas.Recover(m.ctx) })
 	m.every(config.Millis("log.retention.check.interval.ms"), "retention", (*replica.Partition).Retain)
 	if config.Bool("log.cleaner.enable") {
 		m.every(config.Millis("log.cleaner.backoff.ms"), "compaction", m.compact)

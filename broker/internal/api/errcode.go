@@ -61,6 +61,8 @@ var codes = []struct {
 	{storage.ErrDamaged, kerr.KafkaStorageError},
 	{storage.ErrClosed, kerr.NotLeaderForPartition},
 	{syscall.ENOSPC, kerr.KafkaStorageError},
+	{syscall.EMFILE, kerr.KafkaStorageError},
+	{syscall.ENFILE, kerr.KafkaStorageError},
 	{context.DeadlineExceeded, kerr.RequestTimedOut},
 	{context.Canceled, kerr.RequestTimedOut},
 }

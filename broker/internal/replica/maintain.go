@@ -1,7 +1,9 @@
 package replica
 
 import (
+	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
@@ -73,6 +75,28 @@ func (p *Partition) Compact(buffer int, pause func(bytes int) error, now time.Ti
 	c.Buffer, c.Pause = buffer, pause
 	_, err = p.log.Compact(c, stable, now)
 	return p.wrap(err)
+}
+
+// openers is how many partitions are recovered at once.
+const openers = 32
+
+// Recover looks at every partition, several at once, if the last process had no time to close them: each then reads what
+// it cannot be sure of before it is needed. A partition that is asked for meanwhile does not wait for its turn.
+func (m *Manager) Recover(ctx context.Context) {
+	if m.dir.CleanStop() {
+		return
+	}
+	var all sync.WaitGroup
+	slots := make(chan struct{}, openers)
+	m.Each(func(_ ID, p *Partition) bool {
+		slots <- struct{}{}
+		all.Go(func() {
+			_, _ = p.HighWatermark() // who uses the partition is told what is wrong with it
+			<-slots
+		})
+		return ctx.Err() == nil
+	})
+	all.Wait()
 }
 
 // Each calls fn for every partition that is open here, one after the other, until it returns false. Partitions may come

@@ -66,14 +66,30 @@ func (m *Manager) Delete(id ID) error {
 // Volume is what the disk of the partitions has.
 func (m *Manager) Volume() storage.Volume { return m.dir.Volume() }
 
+// closers bounds how many logs are closed at once. Each waits for the disk most of the time, and the file system makes
+// what waits together durable together.
+const closers = 128
+
 // Close makes everything durable and closes the files.
 func (m *Manager) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	var all sync.WaitGroup
+	var mu sync.Mutex
 	var errs []error
+	slots := make(chan struct{}, closers)
 	for _, p := range m.partitions {
-		errs = append(errs, p.log.Close())
+		slots <- struct{}{}
+		all.Go(func() {
+			if err := p.log.Close(); err != nil {
+				mu.Lock()
+				errs = append(errs, err)
+				mu.Unlock()
+			}
+			<-slots
+		})
 	}
+	all.Wait()
 	m.partitions = map[ID]*Partition{}
 	return errors.Join(errs...)
 }

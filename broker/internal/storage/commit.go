@@ -83,6 +83,9 @@ func (l *Log) loose() (loose, bool) {
 		}
 		t.from = 0
 	}
+	if l.use(s) != nil {
+		return loose{}, false
+	}
 	s.refs.Add(1)
 	return t, true
 }

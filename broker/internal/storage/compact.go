@@ -67,7 +67,6 @@ func (l *Log) Compact(c Compaction, stable int64, now time.Time) (ran bool, err 
 	if err != nil || p == nil {
 		return false, err
 	}
-	defer p.release()
 	err = p.run()
 	if gone := l.isClosed(); err != nil && gone != nil {
 		return true, gone // whatever failed, it was because of that
@@ -86,7 +85,7 @@ type pass struct {
 	Compaction
 	log      *Log
 	now      int64
-	segments []*segment // from the first one on, with a reference each
+	segments []*segment // from the first one on
 	limit    int64      // bytes of a segment
 	from     int64      // where new records begin
 	to       int64      // where the keys that were noted end
@@ -154,9 +153,6 @@ func (l *Log) plan(c Compaction, stable int64, now time.Time) (*pass, error) {
 	if !due && done.horizon > p.now || len(p.segments) == 0 {
 		return nil, nil
 	}
-	for _, s := range p.segments {
-		s.refs.Add(1)
-	}
 	p.producers()
 	return p, nil
 }
@@ -208,10 +204,22 @@ func (p *pass) producers() {
 	}
 }
 
-func (p *pass) release() {
-	for _, s := range p.segments {
-		_ = s.release() // of a file that was removed: nothing depends on how closing it ends
+// hold opens a segment for reading until it is released.
+func (p *pass) hold(s *segment) error {
+	l := p.log
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return err
 	}
+	if s.retired {
+		return errGone
+	}
+	if err := l.use(s); err != nil {
+		return err
+	}
+	s.refs.Add(1)
+	return nil
 }
 
 // run notes the new keys, rewrites the segments in groups that fill a segment, and notes how far it came.
@@ -242,28 +250,37 @@ func (p *pass) note() error {
 	p.keys = newKeyTable(p.Buffer)
 	p.to = p.from
 	for _, s := range p.segments {
-		r := &batchReader{segment: s, pause: p.Pause}
-		for {
-			raw, h, err := r.next()
-			if errors.Is(err, ErrDamaged) {
-				p.damaged[s] = true
-			} else if err != nil {
-				return err
-			}
-			if raw == nil {
-				break
-			}
-			if h.LastOffset() < p.from || h.Control() || p.isAborted(h) {
-				continue
-			}
-			if !p.noteBatch(raw, h) {
-				p.to = h.BaseOffset
-				return nil
-			}
+		full, err := p.noteSegment(s)
+		if full || err != nil {
+			return err
 		}
 		p.to = max(p.to, s.x.next)
 	}
 	return nil
+}
+
+func (p *pass) noteSegment(s *segment) (full bool, err error) {
+	if err := p.hold(s); err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, s.release()) }()
+	r := &batchReader{segment: s, pause: p.Pause}
+	for {
+		raw, h, err := r.next()
+		switch {
+		case errors.Is(err, ErrDamaged):
+			p.damaged[s] = true
+			return false, nil
+		case err != nil || raw == nil:
+			return false, err
+		case h.LastOffset() < p.from || h.Control() || p.isAborted(h):
+			continue
+		}
+		if !p.noteBatch(raw, h) {
+			p.to = h.BaseOffset
+			return true, nil
+		}
+	}
 }
 
 var errFull = errors.New("no room for more keys")

@@ -38,12 +38,16 @@ func (p *pass) fits(w *cleanedWriter, last, next *segment) bool {
 }
 
 // fill goes through the batches of a segment and gives those that stay, as they stay, to w.
-func (p *pass) fill(s *segment, w *cleanedWriter) error {
+func (p *pass) fill(s *segment, w *cleanedWriter) (err error) {
 	if s != w.first && !w.begun() {
 		if err := w.begin(); err != nil {
 			return err
 		}
 	}
+	if err := p.hold(s); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.release()) }()
 	dropped := map[int64]bool{}
 	r := &batchReader{segment: s, pause: p.Pause}
 	for {

@@ -20,7 +20,10 @@ const (
 )
 
 // swap is a change that is decided: one segment for all in [base, end).
-type swap struct{ base, end int64 }
+type swap struct {
+	base, end int64
+	segment   *segment // the new one; nil when a start carries the change out
+}
 
 func (s swap) stem() string { return fmt.Sprintf("%020d-%020d", s.base, s.end) }
 
@@ -55,6 +58,10 @@ func (w *cleanedWriter) begin() (err error) {
 	if w.file, err = w.pass.log.fs.Create(w.path(), vfs.WriteCategoryUnspecified); err != nil {
 		return err
 	}
+	if err := w.pass.hold(w.first); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, w.first.release()) }()
 	r := &batchReader{segment: w.first, pause: w.pass.Pause}
 	for r.pos < w.same {
 		n := int(min(w.same-r.pos, compactRead))
@@ -117,7 +124,7 @@ func (w *cleanedWriter) abandon() error {
 func (w *cleanedWriter) finish(group []*segment) error {
 	l := w.pass.log
 	last := group[len(group)-1]
-	s := swap{group[0].base, last.x.next}
+	s := swap{base: group[0].base, end: last.x.next}
 	raw, err := readFile(l.fs, last.path+indexSuffix)
 	if err == nil {
 		var was index
@@ -153,23 +160,29 @@ func (w *cleanedWriter) replace(group []*segment, s swap) error {
 	if err != nil {
 		return errors.Join(err, w.abandon(), l.fs.Remove(l.swapPath(s, swapIndexSuffix)))
 	}
-	seg := &segment{base: s.base, path: w.first.path, x: w.x, marked: w.x.size, synced: w.x.size, created: w.first.created}
-	seg.refs.Store(1)
-	if seg.file, err = l.fs.OpenReadWrite(w.path(), vfs.WriteCategoryUnspecified); err == nil {
-		err = l.fs.Rename(w.path(), l.swapPath(s, swapSuffix))
+	seg := l.newSegment(s.base)
+	seg.x, seg.marked, seg.synced, seg.pinned = w.x, w.x.size, w.x.size, true
+	f, err := l.fs.Open(w.path())
+	if err == nil {
+		if err = l.fs.Rename(w.path(), l.swapPath(s, swapSuffix)); err != nil {
+			err = errors.Join(err, f.Close())
+		}
 	}
 	if err != nil {
-		return errors.Join(err, seg.release(), w.abandon(), l.fs.Remove(l.swapPath(s, swapIndexSuffix)))
+		return errors.Join(err, w.abandon(), l.fs.Remove(l.swapPath(s, swapIndexSuffix)))
 	}
+	s.segment = seg
 	if err := errors.Join(w.file.Close(), syncDir(l.fs, l.path)); err != nil {
-		return errors.Join(l.dir.fail(err), seg.release()) // whether the change is decided is not known
+		return errors.Join(l.dir.fail(err), f.Close()) // whether the change is decided is not known
 	}
 	l.mu.Lock()
 	at, err := l.groupAt(group)
 	if err != nil { // the log was closed or deleted meanwhile
 		l.mu.Unlock()
-		return errors.Join(err, seg.release())
+		return errors.Join(err, f.Close())
 	}
+	l.opened(seg, f)
+	l.dir.indexes.add(seg, int64(len(seg.x.entries))*indexEntry)
 	l.segments = slices.Concat(l.segments[:at], []*segment{seg}, l.segments[at+len(group):])
 	for _, old := range group {
 		old.retired = true
@@ -213,6 +226,9 @@ func (l *Log) carryOut() error {
 	if err := l.moveFiles(*l.swap); err != nil {
 		return l.changeFailed(err)
 	}
+	l.mu.Lock()
+	l.swap.segment.pinned = false
+	l.mu.Unlock()
 	l.swap = nil
 	return nil
 }

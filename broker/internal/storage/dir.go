@@ -34,6 +34,9 @@ type Dir struct {
 	path string
 	lock io.Closer
 
+	files   cache // descriptors of segments
+	indexes cache // index entries of old segments
+	marks   marks
 	workers chan struct{} // a slot for each sync in flight
 	syncing sync.WaitGroup
 	stats   stats
@@ -67,9 +70,10 @@ func OpenDirWAL(fs vfs.FS, path string, bytes int64) (*Dir, error) {
 		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
 	}
 	d := &Dir{fs: fs, path: path, lock: lock, workers: make(chan struct{}, syncWorkers)}
+	d.useFiles()
 	d.wal.changed.L = &d.wal.mu
 	d.commits.dir, d.wal.dir, d.wal.bytes, d.wal.next = d, d, bytes/walPage*walPage, 1
-	if err := errors.Join(d.removeDeleted(), d.recoverWAL()); err != nil {
+	if err := errors.Join(d.removeDeleted(), d.recoverWAL(), d.useMarks()); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return d, nil
@@ -149,7 +153,7 @@ func (d *Dir) Logs() ([]string, error) {
 // Close waits for syncs in flight and gives the lock back. Logs are closed by their owners before.
 func (d *Dir) Close() error {
 	d.syncing.Wait()
-	return errors.Join(d.wal.close(), d.lock.Close())
+	return errors.Join(d.closeMarks(), d.wal.close(), d.lock.Close())
 }
 
 // Damage is what the start found wrong with the write-ahead log.

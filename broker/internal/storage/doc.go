@@ -14,9 +14,11 @@
 // Goroutines and locks: a Log has one mutex, held for the write of an append but never for a sync. Syncs run on at most
 // syncWorkers goroutines of the Dir, one in flight per log: everything appended meanwhile shares the next one. Deletion
 // and compaction hold mutexes of their own, taken before that one, so that appends and reads go on while files change.
+// Segments that nobody uses hold neither a descriptor nor index entries: what is open is bounded by the Dir, and whoever
+// needs one more has another give back.
 //
 // Tested by: a model against a slice, power loss at every file operation on a crashable file
 // system, torn tails at every byte, bit flips, EIO and ENOSPC.
 //
-// Formats: docs/formats/segment.md, docs/formats/wal.md, docs/formats/record-batch.md.
+// Formats: docs/formats/segment.md, docs/formats/marks.md, docs/formats/wal.md, docs/formats/record-batch.md.
 package storage

@@ -52,6 +52,8 @@ func Inspect(fs vfs.FS, path string, checksums bool, batches func(log string, b 
 	}
 	defer lock.Close()
 	d := &Dir{fs: fs, path: path}
+	d.useFiles()
+	d.readMarks()
 	in := &Inspection{}
 	if in.Logs, err = d.Logs(); err != nil {
 		return nil, err
@@ -117,7 +119,7 @@ func (in *Inspection) log(l *Log, name string, checksums bool, batches func(stri
 
 // segment reads one file. What it returns ends where its batches do.
 func (in *Inspection) segment(l *Log, name string, base int64, active, checksums bool, batches func(string, []byte) error) (*segment, error) {
-	s := &segment{base: base, path: segmentPath(l.fs, l.path, base), x: newIndex(base)}
+	s := l.newSegment(base)
 	file := l.fs.PathBase(s.path) + logSuffix
 	var err error
 	if s.file, err = l.fs.Open(s.path + logSuffix); err != nil {
@@ -134,6 +136,9 @@ func (in *Inspection) segment(l *Log, name string, base int64, active, checksums
 		marked, err = decodeIndex(raw)
 	}
 	missing := errors.Is(err, iofs.ErrNotExist)
+	if m, ok := l.dir.marks.get(name, base); ok && active && m.size > marked.size {
+		marked, err = m, nil
+	}
 	if err != nil && !(missing && active) || marked.size > info.Size() {
 		in.Faults = append(in.Faults, Fault{Kind: BadIndex, Log: name, File: l.fs.PathBase(s.path) + indexSuffix, Offset: base})
 	}

@@ -148,6 +148,9 @@ func (l *Log) AppendMarker(m batch.Marker, version int16, epoch int32, now time.
 // write puts checked batches at the end of the log. head is the header of the first. The caller holds the lock.
 func (l *Log) write(batches []byte, head *batch.Header, epoch int32, now time.Time) (Appended, error) {
 	seg, err := l.writable(int64(len(batches)), head.MaxTimestamp, now)
+	if err == nil {
+		err = l.use(seg)
+	}
 	if err != nil {
 		return Appended{}, l.rollFailed(err)
 	}
@@ -244,8 +247,9 @@ func (l *Log) segmentLimit() int64 {
 
 // roll starts the segment that begins at base. Its name is durable before a byte is written to it.
 func (l *Log) roll(base int64, now time.Time) (*segment, error) {
-	seg := &segment{base: base, created: now, path: segmentPath(l.fs, l.path, base), x: newIndex(base), marked: -1}
-	f, err := l.fs.Create(seg.path+logSuffix, vfs.WriteCategoryUnspecified)
+	seg := l.newSegment(base)
+	seg.created = now
+	f, err := l.open(func() (vfs.File, error) { return l.fs.Create(seg.path+logSuffix, vfs.WriteCategoryUnspecified) })
 	if err != nil {
 		return nil, err
 	}
@@ -253,12 +257,12 @@ func (l *Log) roll(base int64, now time.Time) (*segment, error) {
 		return nil, err
 	}
 	// Create gives a file that only appends; positions are needed to write again over a failed write.
-	if seg.file, err = l.fs.OpenReadWrite(seg.path+logSuffix, vfs.WriteCategoryUnspecified); err != nil {
+	if f, err = l.fs.OpenReadWrite(seg.path+logSuffix, vfs.WriteCategoryUnspecified); err != nil {
 		return nil, err
 	}
-	seg.refs.Store(1)
+	l.opened(seg, f)
 	if len(l.segments) > 0 {
-		l.active().x.producers = l.writers.encode()
+		l.active().rolled(l.writers.encode())
 	}
 	l.segments = append(l.segments, seg)
 	if len(l.segments) == 1 {
@@ -420,17 +424,28 @@ func (l *Log) Close() error {
 	if err == nil {
 		err = l.checkpoint()
 	}
+	l.markRolled()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.syncing {
 		l.idle.Wait() // it may still write marks
 	}
 	if err == nil && l.loaded && len(l.segments) > 0 && l.dir.Offline() == nil {
-		l.active().x.producers = l.writers.encode()
-		err = l.active().writeIndex(l.fs)
+		err = l.closeMark()
 	}
 	l.closed = ErrClosed
 	return errors.Join(err, l.closeFiles())
+}
+
+// closeMark leaves the mark of the active segment for the next start. The caller holds the lock.
+func (l *Log) closeMark() error {
+	s := l.active()
+	s.x.producers = l.writers.encode()
+	if raw := s.x.encode(); len(raw) <= marksMax {
+		l.dir.marks.put(l.name, s.base, raw)
+		return nil
+	}
+	return s.writeIndex(l.fs)
 }
 
 func (l *Log) closeFiles() error {
@@ -446,6 +461,7 @@ func (l *Log) closeFiles() error {
 func (l *Log) Delete() error {
 	l.mu.Lock()
 	l.closed = ErrClosed
+	l.dir.marks.forget(l.name)
 	waiters := l.waiters
 	l.waiters = nil
 	err := l.closeFiles()

@@ -66,11 +66,26 @@ func (l *Log) Read(offset int64, max int, limit int64, minOne bool) (Chunk, erro
 	default:
 		exact = false
 	}
-	from := seg.start(offset)
+	pos, known := seg.hinted(offset)
+	if !known && seg.indexed {
+		seg.held[heldIndex].touched = true
+		pos, known = seg.x.before(offset).pos, true
+	}
+	if err := l.use(seg); err != nil {
+		l.mu.Unlock()
+		return Chunk{}, err
+	}
 	seg.refs.Add(1)
 	l.mu.Unlock()
 
-	c, next, err := seg.find(offset, from.pos, end, limit, exact, max, minOne)
+	if !known {
+		x, err := l.index(seg)
+		if err != nil {
+			return Chunk{}, errors.Join(err, seg.release())
+		}
+		pos = x.before(offset).pos
+	}
+	c, next, err := seg.find(offset, pos, end, limit, exact, max, minOne)
 	if err != nil || c.Len == 0 {
 		return Chunk{}, errors.Join(err, seg.release())
 	}
@@ -134,29 +149,52 @@ func (s *segment) walk(pos int64, end int64, fn func(h batch.Header, pos int64) 
 
 // OffsetForTime finds the first record at or after ts (ms since 1970) below limit. -1, -1: there is none.
 func (l *Log) OffsetForTime(ts, limit int64) (offset, at int64, err error) {
-	l.mu.Lock()
-	if err := l.usable(); err != nil {
-		l.mu.Unlock()
-		return -1, -1, err
-	}
-	var spans []span
-	for _, s := range l.segments {
-		if s.x.maxTime >= ts && s.base < limit {
-			s.refs.Add(1)
-			pos := max(s.x.beforeTime(ts).pos, s.x.before(l.start).pos)
-			spans = append(spans, span{s, pos, s.x.size, l.start})
-		}
-	}
-	l.mu.Unlock()
-
 	offset, at = -1, -1
-	for _, s := range spans {
-		if err == nil && offset < 0 { // a header may claim a later time than its records have: then the next may hold it
-			offset, at, err = s.firstAt(ts, limit)
+	for next := int64(0); err == nil && offset < 0; { // a header may claim a later time than its records have: then the next may hold it
+		var s *segment
+		var start int64
+		if s, start, err = l.holds(ts, next, limit); err != nil || s == nil {
+			break
 		}
-		err = errors.Join(err, s.segment.release())
+		next = s.base + 1
+		offset, at, err = l.firstIn(s, ts, start, limit)
+		err = errors.Join(err, s.release())
 	}
 	return offset, at, err
+}
+
+// holds finds the first segment with a base offset in [from, limit) that may hold a record at or after ts, and takes a
+// reference. nil: none does. start is where the log starts.
+func (l *Log) holds(ts, from, limit int64) (s *segment, start int64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return nil, 0, err
+	}
+	first := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].base >= from })
+	for _, s := range l.segments[first:] {
+		if s.base >= limit {
+			break
+		}
+		if s.x.maxTime >= ts {
+			if err := l.use(s); err != nil {
+				return nil, 0, err
+			}
+			s.refs.Add(1)
+			return s, l.start, nil
+		}
+	}
+	return nil, l.start, nil
+}
+
+// firstIn finds the first record at or after ts in a segment.
+func (l *Log) firstIn(s *segment, ts, start, limit int64) (offset, at int64, err error) {
+	x, err := l.index(s)
+	if err != nil {
+		return -1, -1, err
+	}
+	pos := max(x.beforeTime(ts).pos, x.before(start).pos)
+	return span{s, pos, x.size, start}.firstAt(ts, limit)
 }
 
 // span is a range of a segment that a search may read without the log's lock, for records from offset start on.
@@ -210,30 +248,46 @@ func (l *Log) MaxTime(limit int64) (offset, at int64, err error) {
 		return -1, -1, err
 	}
 	at = -1
-	var across []span // of the segments that the start and the limit lie in
+	start := l.start
+	var across []*segment // in which the start and the limit lie
 	for _, s := range l.segments {
 		switch {
-		case s.base >= l.start && s.x.next <= limit:
+		case s.base >= start && s.x.next <= limit:
 			at = max(at, s.x.maxTime)
 		case s.base < limit:
-			e := s.x.before(max(l.start, s.base))
-			if s.base >= l.start {
-				e = s.x.before(limit)
-				at = max(at, e.maxTime)
+			if useErr := l.use(s); useErr != nil {
+				err = useErr
+				continue
 			}
 			s.refs.Add(1)
-			across = append(across, span{s, e.pos, s.x.size, l.start})
+			across = append(across, s)
 		}
 	}
 	l.mu.Unlock()
 	for _, s := range across {
-		latest, scanErr := s.latest(limit)
-		at, err = max(at, latest), errors.Join(err, scanErr, s.segment.release())
+		latest, scanErr := l.latestIn(s, start, limit)
+		at, err = max(at, latest), errors.Join(err, scanErr, s.release())
 	}
 	if err != nil || at < 0 {
 		return -1, -1, err
 	}
 	return l.OffsetForTime(at, limit)
+}
+
+// latestIn is the largest timestamp of the records of a segment from start up to limit, as far as headers tell.
+func (l *Log) latestIn(s *segment, start, limit int64) (int64, error) {
+	x, err := l.index(s)
+	if err != nil {
+		return -1, err
+	}
+	e, known := x.before(limit), int64(-1)
+	if s.base < start {
+		e = x.before(start)
+	} else {
+		known = e.maxTime
+	}
+	at, err := span{s, e.pos, x.size, start}.latest(limit)
+	return max(at, known), err
 }
 
 // latest is the largest timestamp of the records from the start up to limit, as far as headers tell.
@@ -248,7 +302,7 @@ func (s span) latest(limit int64) (at int64, err error) {
 		case h.LastOffset() < s.start:
 			return true
 		case h.BaseOffset < s.start: // the latest record may be one that was deleted
-			latest, inner = s.latestIn(h, pos)
+			latest, inner = s.latestOf(h, pos)
 		}
 		at = max(at, latest)
 		return inner == nil
@@ -256,8 +310,8 @@ func (s span) latest(limit int64) (at int64, err error) {
 	return at, errors.Join(err, inner)
 }
 
-// latestIn is the largest timestamp of the records from the start on in the batch at pos.
-func (s span) latestIn(h batch.Header, pos int64) (at int64, err error) {
+// latestOf is the largest timestamp of the records from the start on in the batch at pos.
+func (s span) latestOf(h batch.Header, pos int64) (at int64, err error) {
 	at = -1
 	err = s.records(h, pos, func(offset, ts int64) error {
 		if offset >= s.start {

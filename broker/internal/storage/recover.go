@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"slices"
 	"time"
 
@@ -35,8 +36,12 @@ func (l *Log) load() error {
 		return err
 	}
 	bases = l.finishDeletions(names, bases, l.start)
-	for _, base := range bases {
-		seg, err := l.openSegment(base)
+	for i, base := range bases {
+		next := int64(-1)
+		if i+1 < len(bases) {
+			next = bases[i+1]
+		}
+		seg, err := l.findSegment(base, next)
 		if err != nil {
 			return errors.Join(err, l.unload())
 		}
@@ -76,6 +81,9 @@ func (l *Log) markScanned() {
 			_ = s.writeIndex(l.fs)
 		}
 		s.x.producers = nil
+		if s.loaned { // the mark is not in a file of the segment's own
+			s.marked, s.loaned = -1, false
+		}
 	}
 }
 
@@ -84,40 +92,72 @@ func (l *Log) markScanned() {
 func (l *Log) recoverProducers() error {
 	l.writers = newProducers()
 	now := time.Now().UnixMilli() // when a replayed batch came is not known: its producer may still be there
-	var state []byte
-	decoded := true
+	at := 0                       // l.writers is what was known where this segment begins
 	for i, s := range l.segments {
-		if s.marked >= 0 {
-			state, decoded = s.x.producers, false
+		if s.marked >= s.x.size && i < len(l.segments)-1 {
+			continue
 		}
-		if s.marked < s.x.size || i == len(l.segments)-1 {
-			if !decoded {
-				var err error
-				if l.writers, err = decodeProducers(state); err != nil {
-					return fmt.Errorf("%s%s: %w", s.path, indexSuffix, err)
-				}
-				decoded = true
-			}
-			if err := s.replay(&l.writers, now); err != nil {
-				return err
-			}
-			s.x.producers = l.writers.encode()
-			state = s.x.producers
+		if err := l.replayTo(at, i, now); err != nil {
+			return err
 		}
+		s.x.producers, at = l.writers.encode(), i+1
 	}
 	l.writers.finished = nil
 	return nil
 }
 
-// replay applies the batches after the segment's mark to ps.
-func (s *segment) replay(ps *producers, now int64) error {
+// replayTo brings l.writers from where segment from begins to where segment to ends, by way of the last mark that can be read.
+func (l *Log) replayTo(from, to int, now int64) error {
+	i := to
+	for ; i >= from; i-- {
+		s := l.segments[i]
+		if s.marked < 0 {
+			continue
+		}
+		state := s.x.producers
+		if state == nil {
+			var err error
+			if state, err = l.producersAt(s); err != nil && !unmarked(err) {
+				return err
+			}
+		}
+		if ps, err := decodeProducers(state); state != nil && err == nil {
+			l.writers = ps
+			if err := l.replay(s, s.marked, s.x.size, now); err != nil {
+				return err
+			}
+			break
+		}
+	}
+	for i = max(i+1, from); i <= to; i++ {
+		s := l.segments[i]
+		aborted := s.x.aborted
+		if err := l.replay(s, 0, max(s.marked, 0), now); err != nil {
+			return err
+		}
+		s.x.aborted = aborted // of that part they were known
+		if err := l.replay(s, max(s.marked, 0), s.x.size, now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// replay applies the batches of a part of a segment to what is known of producers.
+func (l *Log) replay(s *segment, from, to, now int64) error {
+	if from == to {
+		return nil
+	}
+	if err := l.use(s); err != nil {
+		return err
+	}
 	var inner error
-	_, err := s.scan(max(s.marked, 0), s.x.size, false, func(h batch.Header, pos int64) bool {
+	_, err := s.scan(from, to, false, func(h batch.Header, pos int64) bool {
 		if h.ProducerID < 0 {
 			return true
 		}
 		if !h.Control() {
-			ps.add(&h, now)
+			l.writers.add(&h, now)
 			return true
 		}
 		raw := make([]byte, h.Size())
@@ -129,7 +169,7 @@ func (s *segment) replay(ps *producers, now int64) error {
 		if err != nil {
 			return true // a control batch of another kind
 		}
-		if a, aborted := ps.end(m, h.BaseOffset, now); aborted {
+		if a, aborted := l.writers.end(m, h.BaseOffset, now); aborted {
 			s.x.aborted = append(s.x.aborted, a)
 		}
 		return true
@@ -137,43 +177,62 @@ func (s *segment) replay(ps *producers, now int64) error {
 	return errors.Join(err, inner)
 }
 
-// openSegment opens a segment, believes its mark, reads on from there, and makes what it found durable, so that nothing
-// is shown to consumers that a power loss could still take away.
-func (l *Log) openSegment(base int64) (*segment, error) {
-	s := &segment{base: base, path: segmentPath(l.fs, l.path, base), x: newIndex(base), marked: -1}
-	s.refs.Store(1)
-	var err error
-	if s.file, err = l.fs.OpenReadWrite(s.path+logSuffix, vfs.WriteCategoryUnspecified); err != nil {
+// findSegment believes a segment's mark, and opens the segment only if the mark does not reach to where the next begins, or
+// for the last (next is -1) to the end of the file. Then it reads on from there, and makes what it found durable, so that
+// nothing is shown to consumers that a power loss could still take away.
+func (l *Log) findSegment(base, next int64) (*segment, error) {
+	s := l.newSegment(base)
+	x, err := readSummary(l.fs, s.path+indexSuffix)
+	switch {
+	case err == nil:
+		s.x, s.marked, s.synced, s.indexed = x, x.size, x.size, false
+	case !unmarked(err):
 		return nil, err
 	}
-	if err := l.recoverSegment(s); err != nil {
+	if s.marked >= 0 && next >= 0 && s.x.next == next {
+		return s, nil
+	}
+	info, err := l.fs.Stat(s.path + logSuffix)
+	if err != nil {
+		return nil, err
+	}
+	s.created = info.ModTime()
+	if err := l.recoverSegment(s, info.Size(), next < 0); err != nil {
 		return nil, errors.Join(err, s.release())
 	}
 	return s, nil
 }
 
-func (l *Log) recoverSegment(s *segment) error {
-	info, err := s.file.Stat()
+// unmarked tells whether an index file is not there, or damaged: nothing is known then of what was durable. Any other
+// failure to read it passes.
+func unmarked(err error) bool { return errors.Is(err, iofs.ErrNotExist) || errors.Is(err, errIndex) }
+
+func (l *Log) recoverSegment(s *segment, size int64, last bool) error {
+	x, err := l.wholeIndex(s, last)
+	switch {
+	case err == nil && x.size <= size:
+		s.x, s.marked, s.indexed = x, x.size, true
+	case err == nil || unmarked(err):
+		s.x, s.marked, s.indexed = newIndex(s.base), -1, true
+	default:
+		return err
+	}
+	s.synced = s.x.size
+	if s.x.size == size {
+		return nil
+	}
+	f, err := l.fs.OpenReadWrite(s.path+logSuffix, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
-	s.created = info.ModTime()
-	if raw, err := readFile(l.fs, s.path+indexSuffix); err == nil {
-		if x, err := decodeIndex(raw); err == nil && x.size <= info.Size() {
-			s.x, s.marked = x, x.size
-		}
-	}
-	end, err := s.scan(s.x.size, info.Size(), true, func(h batch.Header, _ int64) bool {
-		if h.BaseOffset < s.x.next { // compaction leaves gaps
-			return false
-		}
-		s.x.add(h.BaseOffset, h.LastOffset(), h.MaxTimestamp, int64(h.Size()), h.LeaderEpoch)
-		return true
+	l.opened(s, f)
+	end, err := s.scan(s.x.size, size, true, func(h batch.Header, pos int64) bool {
+		return h.BaseOffset >= s.x.next && s.x.see(h, pos) // compaction leaves gaps
 	})
 	if err != nil {
 		return err
 	}
-	if err := l.setAside(s, end, info.Size()); err != nil {
+	if err := l.setAside(s, end, size); err != nil {
 		return err
 	}
 	if s.x.size > max(s.marked, 0) {
@@ -183,6 +242,18 @@ func (l *Log) recoverSegment(s *segment) error {
 	}
 	s.synced = s.x.size
 	return nil
+}
+
+// wholeIndex reads what is known of a segment up to its mark: that of the last one may be in the directory's marks.
+func (l *Log) wholeIndex(s *segment, last bool) (x index, err error) {
+	raw, err := readFile(l.fs, s.path+indexSuffix)
+	if err == nil {
+		x, err = decodeIndex(raw)
+	}
+	if m, there := l.dir.marks.get(l.name, s.base); last && there && (err != nil || m.size > x.size) {
+		s.loaned, x, err = true, m, nil
+	}
+	return x, err
 }
 
 // setAside keeps what follows the last whole batch in a file of its own and overwrites it with zeros, so that a later

@@ -200,9 +200,11 @@ func (l *Log) keepProducers(gone []*segment) error {
 	l.marking.Lock()
 	defer l.marking.Unlock()
 	if state == nil {
-		var ok bool
-		if state, ok = l.producersAt(last); !ok {
+		var err error
+		if state, err = l.producersAt(last); unmarked(err) {
 			return nil // the next start would not know more, either
+		} else if err != nil {
+			return err
 		}
 	}
 	l.mu.Lock()
@@ -222,14 +224,14 @@ func (l *Log) keepProducers(gone []*segment) error {
 	return nil
 }
 
-// producersAt reads what was known of producers at the end of a segment.
-func (l *Log) producersAt(s *segment) ([]byte, bool) {
+// producersAt reads what was known of producers at a segment's mark.
+func (l *Log) producersAt(s *segment) ([]byte, error) {
 	raw, err := readFile(l.fs, s.path+indexSuffix)
 	if err != nil {
-		return nil, false
+		return nil, err
 	}
 	x, err := decodeIndex(raw)
-	return x.producers, err == nil
+	return x.producers, err
 }
 
 // writeStart makes the new start durable and returns those of gone that are still to be removed. On a full disk the oldest

@@ -22,13 +22,19 @@ const (
 
 // segment is one file of a log. The log's mutex guards all but refs and the reads of file.
 type segment struct {
-	base   int64
-	path   string // without suffix
-	file   vfs.File
-	x      index
+	log     *Log
+	base    int64
+	path    string   // without suffix
+	file    vfs.File // nil until it is used; stays while there are readers
+	x       index
+	indexed bool // x has its entries
+	pinned  bool // the file has not got its name yet, and could not be opened again
+	held    [heldKinds]held
+
 	marked int64 // x.size as the index file on disk has it; -1: there is none
 	synced int64 // bytes known to be durable
 
+	loaned  bool // while it is loaded: the mark is that in the directory's file
 	retired bool // its files are another's, or gone: nothing may be written to them
 
 	created time.Time // or last written before this process
@@ -38,6 +44,12 @@ type segment struct {
 	hint  int
 
 	refs atomic.Int64 // readers of file, and one for the log itself
+}
+
+func (l *Log) newSegment(base int64) *segment {
+	s := &segment{log: l, base: base, path: segmentPath(l.fs, l.path, base), x: newIndex(base), indexed: true, marked: -1}
+	s.refs.Store(1)
+	return s
 }
 
 func segmentPath(fs vfs.FS, dir string, base int64) string {
@@ -56,9 +68,14 @@ func segmentBase(name string) (int64, bool) {
 
 // release gives a reference back; the last one closes the file.
 func (s *segment) release() error {
-	if s.refs.Add(-1) > 0 || s.file == nil {
+	if s.refs.Add(-1) > 0 {
 		return nil
 	}
+	s.log.dir.indexes.remove(s)
+	if s.file == nil {
+		return nil
+	}
+	s.log.dir.files.remove(s)
 	return s.file.Close()
 }
 
@@ -69,6 +86,13 @@ func (s *segment) age(at int64, now time.Time) time.Duration {
 		return time.Duration(min(at-s.x.first, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
 	}
 	return now.Sub(s.created)
+}
+
+// rolled notes that the segment is not active any more: producers is what is known of them at its end, and its entries
+// may go now.
+func (s *segment) rolled(producers []byte) {
+	s.x.producers = producers
+	s.log.dir.indexes.add(s, int64(len(s.x.entries))*indexEntry)
 }
 
 // size is the bytes of whole batches in the segment.
@@ -126,12 +150,12 @@ func (s *segment) remember(offset, pos int64) {
 	s.hint = (s.hint + 1) % len(s.hints)
 }
 
-// start finds a batch at or before offset from which a scan reaches it soon.
-func (s *segment) start(offset int64) entry {
+// hinted finds where a batch with base offset offset starts, if a read ended there lately.
+func (s *segment) hinted(offset int64) (pos int64, ok bool) {
 	for _, h := range s.hints {
 		if h.pos > 0 && h.offset == offset {
-			return entry{offset: h.offset, pos: h.pos}
+			return h.pos, true
 		}
 	}
-	return s.x.before(offset)
+	return 0, offset == s.base
 }

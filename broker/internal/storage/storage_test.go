@@ -262,7 +262,7 @@ func TestTornTailAtEveryByte(t *testing.T) {
 			d := openDir(t, fs)
 			l := d.OpenLog("t-0", LogConfig{})
 			mustAppend(t, l, bytes.Clone(first))
-			if err := errors.Join(l.Sync(), l.Close(), d.Close(), fs.Remove("data/t-0/00000000000000000000.index")); err != nil {
+			if err := errors.Join(l.Sync(), l.Close(), d.Close(), fs.Remove("data/marks")); err != nil {
 				t.Fatal(err)
 			}
 			f, err := fs.OpenReadWrite("data/t-0/00000000000000000000.log", vfs.WriteCategoryUnspecified)
