@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/meta"
@@ -19,6 +20,7 @@ type maintainer struct {
 	meta     *meta.Store
 	config   *meta.BrokerConfig
 	logger   *slog.Logger
+	works    []*maintenance
 
 	ctx     context.Context
 	stop    context.CancelFunc
@@ -50,16 +52,39 @@ func (m *maintainer) pause(bytes int) error {
 	return m.ctx.Err()
 }
 
+// maintenance is one kind of work, and what was counted of it.
+type maintenance struct {
+	name     string
+	rounds   obs.Histogram // ns that a round over all partitions took
+	failures atomic.Int64
+}
+
+func (m *maintainer) writeMetrics(w *obs.Writer) {
+	w.Histogram("leat_maintenance_seconds", "Time of a round over all partitions: retention deletes what is too old or too much, compaction what a later record stands for.")
+	for _, x := range m.works {
+		w.Observed(&x.rounds, obs.Seconds, "work", x.name)
+	}
+	w.Counter("leat_maintenance_failures_total", "Partitions on which a round failed. The next one tries again.")
+	for _, x := range m.works {
+		w.Int(x.failures.Load(), "work", x.name)
+	}
+}
+
 // every does work on each partition, one after the other, and rests before the next round.
 func (m *maintainer) every(rest time.Duration, name string, work func(*replica.Partition, time.Time) error) {
+	x := &maintenance{name: name}
+	m.works = append(m.works, x)
 	m.running.Go(func() {
 		for m.sleep(rest) {
+			began := time.Now()
 			m.replicas.Each(func(id replica.ID, p *replica.Partition) bool {
 				if err := m.guard(work, p); err != nil && m.ctx.Err() == nil && !errors.Is(err, replica.ErrGone) {
+					x.failures.Add(1)
 					m.logger.Error(name+" failed and is tried again", "partition", m.name(id), "error", err)
 				}
 				return m.ctx.Err() == nil
 			})
+			x.rounds.Since(began)
 		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/leatstream/leat/broker/internal/coord"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/leatstream/leat/broker/internal/txn"
 	"github.com/leatstream/leat/internal/obs"
 )
 
@@ -35,6 +36,9 @@ func (n *node) writeMetrics(to io.Writer) error {
 	n.server.WriteMetrics(w)
 	api.WriteMetrics(w)
 	n.dir.WriteMetrics(w)
+	n.api.Audit.WriteMetrics(w)
+	n.api.Quotas.WriteMetrics(w)
+	n.keeper.writeMetrics(w)
 	image := n.meta.Image()
 	partitions := n.observe(image)
 	writeTopics(w, image, partitions)
@@ -42,6 +46,9 @@ func (n *node) writeMetrics(to io.Writer) error {
 	writeAsExporter(w, image, partitions)
 	if err := n.writeGroups(w, image); err != nil {
 		n.logger.Warn("metrics: the groups cannot be read", "error", err)
+	}
+	if err := n.writeTransactions(w); err != nil {
+		n.logger.Warn("metrics: the transactions cannot be read", "error", err)
 	}
 	return w.Flush()
 }
@@ -187,6 +194,29 @@ func (n *node) writeGroups(w *obs.Writer, image *meta.Image) error {
 		w.Int(states[state], "state", state)
 	}
 	writeBehind(w, rows)
+	return nil
+}
+
+// writeTransactions writes the transactional ids by state, and how long the oldest open transaction has been so: consumers
+// of committed records wait for it.
+func (n *node) writeTransactions(w *obs.Writer) error {
+	all, err := n.txns.List()
+	if err != nil {
+		return err
+	}
+	states, oldest, now := map[txn.State]int64{}, time.Duration(0), time.Now()
+	for _, t := range all {
+		states[t.State]++
+		if t.State == txn.Ongoing || t.State == txn.PrepareCommit || t.State == txn.PrepareAbort {
+			oldest = max(oldest, now.Sub(t.Started))
+		}
+	}
+	w.Gauge("leat_transactional_ids", "Transactional ids by state.")
+	for _, state := range slices.Sorted(maps.Keys(states)) {
+		w.Int(states[state], "state", string(state))
+	}
+	w.Gauge("leat_transaction_oldest_seconds", "Age of the oldest transaction that is open; 0: none is.")
+	w.Value(oldest.Seconds())
 	return nil
 }
 

@@ -83,6 +83,13 @@ func TestMetrics(t *testing.T) {
 	if _, err := admin.CreateTopic(ctx, 1, 1, nil, "not a name"); err == nil {
 		t.Fatal("a topic with a blank in its name")
 	}
+	writer := c.Client(t, kgo.TransactionalID("x"), kgo.DefaultProduceTopic("in-a-transaction"), kgo.AllowAutoTopicCreation())
+	if err := writer.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.ProduceSync(ctx, kgo.StringRecord("x")).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
 	ends, err := admin.ListEndOffsets(ctx, "t")
 	if err != nil {
 		t.Fatal(err)
@@ -90,6 +97,12 @@ func TestMetrics(t *testing.T) {
 	first, _ := ends.Lookup("t", 0)
 	got := scrape(t, c)
 	for name, want := range map[string]float64{
+		`leat_denials_total`:                                                                  0,
+		`leat_authentication_failures_total`:                                                  0,
+		`leat_throttles_total{quota="producer_byte_rate"}`:                                    0,
+		`leat_maintenance_failures_total{work="compaction"}`:                                  0,
+		`leat_wal_damage`:                                                                     0,
+		`leat_panics_total`:                                                                   0,
 		`kafka_brokers`:                                                                       1,
 		`kafka_topic_partitions{topic="t"}`:                                                   2,
 		`kafka_consumergroup_members{consumergroup="g"}`:                                      1,
@@ -121,7 +134,7 @@ func TestMetrics(t *testing.T) {
 		`leat_request_seconds{api="Produce"}`, `leat_request_seconds{api="Fetch"}`, `leat_sync_seconds`, `leat_sync_appends`, `leat_sync_bytes`,
 		`leat_topic_received_bytes_total{topic="t"}`, `leat_topic_sent_bytes_total{topic="t"}`, `leat_received_bytes_total`, `leat_sent_bytes_total`,
 		`leat_errors_total{error="INVALID_TOPIC_EXCEPTION"}`, `leat_connections_accepted_total`, fmt.Sprintf(`leat_connections{listener=%q}`, c.Addr()), `leat_partition_log_bytes{topic="t",partition="0"}`,
-		`leat_disk_bytes{of="free"}`, `leat_request_memory_limit_bytes{stage="read"}`,
+		`leat_disk_bytes{of="free"}`, `leat_transaction_oldest_seconds`, `leat_transactional_ids{state="Ongoing"}`, `leat_request_memory_limit_bytes{stage="read"}`,
 	} {
 		if got[name] <= 0 {
 			t.Errorf("%s is %v", name, got[name])

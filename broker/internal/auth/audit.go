@@ -4,7 +4,10 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/leatstream/leat/internal/obs"
 )
 
 // Denials are written at this rate at most, so that a client cannot fill the disk with them; what is left out is counted.
@@ -17,6 +20,8 @@ const (
 type Audit struct {
 	log *slog.Logger
 	now func() time.Time
+
+	denied, failed atomic.Int64
 
 	mu     sync.Mutex
 	room   float64 // lines that may be written now
@@ -34,6 +39,7 @@ func (a *Audit) Denied(who Principal, host string, op Operation, kind Kind, name
 	if a == nil {
 		return
 	}
+	a.denied.Add(1)
 	missed, ok := a.take()
 	if !ok {
 		return
@@ -47,6 +53,7 @@ func (a *Audit) Failed(host, listener string, why error) {
 	if a == nil {
 		return
 	}
+	a.failed.Add(1)
 	if missed, ok := a.take(); ok {
 		a.leftOut(missed)
 		a.log.Warn("authentication failed", "host", host, "listener", listener, "error", why)
@@ -57,6 +64,14 @@ func (a *Audit) leftOut(missed int64) {
 	if missed > 0 {
 		a.log.Warn("denials were too many to write them all", "left_out", missed)
 	}
+}
+
+// WriteMetrics writes what was counted.
+func (a *Audit) WriteMetrics(w *obs.Writer) {
+	w.Counter("leat_denials_total", "What clients asked for and may not do, by access control lists.")
+	w.Int(a.denied.Load())
+	w.Counter("leat_authentication_failures_total", "Connections that did not prove who they are.")
+	w.Int(a.failed.Load())
 }
 
 // take asks for room for a line, and tells how many had none before it.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/internal/obs"
 )
 
 const (
@@ -20,6 +21,8 @@ const requestMax = time.Second
 // Manager knows the quotas and what clients use. The zero value has no quota.
 type Manager struct {
 	limits atomic.Pointer[limits] // nil: there is none
+
+	throttled [kinds]atomic.Int64
 
 	mu       sync.Mutex
 	seed     maphash.Seed
@@ -66,6 +69,7 @@ func (m *Manager) Use(kind Kind, user, client string, amount float64, now time.T
 	if kind == Request {
 		wait = min(wait, requestMax)
 	}
+	m.count(kind, wait)
 	return wait
 }
 
@@ -92,7 +96,9 @@ func (m *Manager) Mutate(user, client string, n int, force bool, now time.Time) 
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.bucket(who, now).take(now, limit, float64(n), force)
+	wait, ok = m.bucket(who, now).take(now, limit, float64(n), force)
+	m.count(Mutation, wait)
+	return wait, ok
 }
 
 // Connect counts a connection from ip. Beyond its quota ok is false and nothing is counted: it should be closed after wait.
@@ -112,7 +118,22 @@ func (m *Manager) Connect(ip string, now time.Time) (wait time.Duration, ok bool
 	if wait = min(meter.wait(now, limit), sample); wait > 0 {
 		meter.add(now, -1)
 	}
+	m.count(Connection, wait)
 	return wait, wait == 0
+}
+
+func (m *Manager) count(kind Kind, wait time.Duration) {
+	if wait > 0 {
+		m.throttled[kind].Add(1)
+	}
+}
+
+// WriteMetrics writes what was counted.
+func (m *Manager) WriteMetrics(w *obs.Writer) {
+	w.Counter("leat_throttles_total", "How often a client was made to wait, by the quota that it was beyond.")
+	for kind := range m.throttled {
+		w.Int(m.throttled[kind].Load(), "quota", names[kind])
+	}
 }
 
 // counter is a meter or a bucket.
