@@ -2,9 +2,12 @@ package broker_test
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"io"
 	"maps"
+	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -181,5 +184,59 @@ func TestScrapingManyPartitions(t *testing.T) {
 	}
 	if allocated > 64<<20 {
 		t.Errorf("a scrape allocates %d MiB", allocated>>20)
+	}
+}
+
+// TestMetricsDoc keeps docs/metrics.md what a scrape says. `go test ./broker -run TestMetricsDoc -rewrite` writes it anew.
+func TestMetricsDoc(t *testing.T) {
+	c := brokertest.Start(t, 1)
+	cl := c.Client(t, kgo.AllowAutoTopicCreation(), kgo.TransactionalID("x"))
+	if err := cl.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cl.ProduceSync(testContext(t), &kgo.Record{Topic: "t", Value: []byte("x")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	offsets := kadm.Offsets{}
+	offsets.Add(kadm.Offset{Topic: "t", At: 1, LeaderEpoch: -1})
+	if _, err := kadm.NewClient(cl).CommitOffsets(testContext(t), "g", offsets); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kadm.NewClient(cl).CreateTopic(testContext(t), 1, 1, nil, "not a name"); err == nil {
+		t.Fatal("a topic with a blank in its name")
+	}
+	var b bytes.Buffer
+	if err := c.Broker().Metrics(&b); err != nil {
+		t.Fatal(err)
+	}
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := "# Metrics\n\n`leat serve` answers at `http://127.0.0.1:9644/metrics` (`--metrics HOST:PORT`) in Prometheus' text format: what follows, and\n" +
+		"what Prometheus' client says of a Go process (`go_…`, `process_…`). Generated from a scrape, by a test of package broker.\n\n" +
+		"Names that begin with `kafka_` are those of kafka_exporter, with its labels. A family without a value, such as errors before the\n" +
+		"first, has no line.\n\n| name | type | labels | |\n|---|---|---|---|\n"
+	for _, name := range slices.Sorted(maps.Keys(families)) {
+		f := families[name]
+		var labels []string
+		for _, m := range f.Metric {
+			for _, l := range m.Label {
+				if n := "`" + l.GetName() + "`"; !slices.Contains(labels, n) {
+					labels = append(labels, n)
+				}
+			}
+		}
+		doc += fmt.Sprintf("| `%s` | %s | %s | %s |\n", name, strings.ToLower(f.GetType().String()), strings.Join(labels, " "), f.GetHelp())
+	}
+	path := filepath.Join("..", "docs", "metrics.md")
+	if rewrite := flag.Lookup("rewrite"); rewrite != nil && rewrite.Value.String() == "true" {
+		if err := os.WriteFile(path, []byte(doc), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if have, err := os.ReadFile(path); err != nil || string(have) != doc {
+		t.Errorf("docs/metrics.md is not what a scrape says (%v): go test ./broker -run TestMetricsDoc -rewrite", err)
 	}
 }
