@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"maps"
@@ -177,11 +178,12 @@ func (n *node) writeGroups(w *obs.Writer, image *meta.Image) error {
 	if err != nil {
 		return err
 	}
-	states := map[string]int64{}
+	type sort struct{ kind, state string }
+	sorts := map[sort]int64{}
 	var rows []behind
 	w.Gauge("kafka_consumergroup_members", "Amount of members in a consumer group")
 	for _, g := range groups {
-		states[string(g.State)]++
+		sorts[sort{g.Kind, string(g.State)}]++
 		w.Int(int64(g.Size), "consumergroup", g.ID)
 		offsets, err := n.groups.Offsets(context.Background(), g.ID)
 		if err != nil {
@@ -189,9 +191,9 @@ func (n *node) writeGroups(w *obs.Writer, image *meta.Image) error {
 		}
 		rows = n.appendBehind(rows, image, g.ID, offsets)
 	}
-	w.Gauge("leat_groups", "Groups by state.")
-	for _, state := range slices.Sorted(maps.Keys(states)) {
-		w.Int(states[state], "state", state)
+	w.Gauge("leat_groups", "Groups by type and state.")
+	for _, s := range slices.SortedFunc(maps.Keys(sorts), func(a, b sort) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.state, b.state)) }) {
+		w.Int(sorts[s], "type", s.kind, "state", s.state)
 	}
 	writeBehind(w, rows)
 	return nil
