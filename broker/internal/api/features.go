@@ -13,6 +13,7 @@ type feature struct {
 var features = []feature{
 	{name: "group.version", level: 1},             // the consumer protocol of KIP-848
 	{name: "metadata.version", level: 33, min: 7}, // 4.4-IV2, and from 3.3-IV3 on
+	{name: "transaction.version", level: 2},
 }
 
 // advertiseFeatures puts the features into an answer. Clients older than version 4 trip over levels from 0 on (KAFKA-17492).
