@@ -9,10 +9,10 @@ import (
 	"golang.org/x/term"
 )
 
-// sure asks before something that cannot be undone, if there is somebody to ask: on a terminal. yes is the answer given
+// sure asks before something that cannot be undone, if somebody is there to answer: at a terminal. yes is the answer given
 // beforehand.
 func sure(std stdio, yes bool, question string) error {
-	if yes || !isTerminal(std.in) || !isTerminal(std.err) {
+	if yes || !isTerminal(std.in) {
 		return nil
 	}
 	fmt.Fprintf(std.err, "%s [y/N] ", question)

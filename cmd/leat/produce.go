@@ -168,7 +168,7 @@ func wrongPartition(topic string, partition int32, err error) error {
 	if partition < 0 || !strings.Contains(err.Error(), "invalid record partitioning choice") {
 		return err
 	}
-	return usageError("there is no partition %d\n  hint: `leat topic describe %s` shows the partitions; where none is named, the key decides", partition, topic)
+	return usageError("there is no partition %d\n  hint: `leat topic describe %s` shows the partitions; without -p, and without \"partition\" in a JSON line, the key decides", partition, topic)
 }
 
 // pinned lets records go to the partition that they name, and others where the partitioner sends them.

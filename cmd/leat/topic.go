@@ -52,7 +52,7 @@ func topicList(std stdio, c *cluster) *cobra.Command {
 					if d.IsInternal && !internal {
 						continue
 					}
-					row := topicRow{d.Topic, d.ID.String(), len(d.Partitions), d.Partitions.NumReplicas()}
+					row := topicRow{d.Topic, admin.TopicID(d.ID), len(d.Partitions), d.Partitions.NumReplicas()}
 					rows = append(rows, row)
 					t.rows = append(t.rows, []string{row.Topic, strconv.Itoa(row.Partitions), strconv.Itoa(row.Replicas)})
 				}

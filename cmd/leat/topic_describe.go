@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/leatstream/leat/cmd/leat/internal/admin"
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -114,7 +115,7 @@ func describeTopics(ctx context.Context, adm *kadm.Client, names []string) ([]to
 }
 
 func describe(d kadm.TopicDetail, starts, ends kadm.ListedOffsets, configs kadm.ResourceConfigs) topicDescription {
-	out := topicDescription{Topic: d.Topic, ID: d.ID.String(), Config: map[string]string{}, Partitions: []partitionRow{}}
+	out := topicDescription{Topic: d.Topic, ID: admin.TopicID(d.ID), Config: map[string]string{}, Partitions: []partitionRow{}}
 	if rc, err := configs.On(d.Topic, nil); err == nil && rc.Err == nil { // a topic without readable configuration is still described
 		for _, c := range rc.Configs {
 			if c.Source == kmsg.ConfigSourceDynamicTopicConfig {

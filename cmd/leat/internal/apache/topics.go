@@ -2,7 +2,6 @@ package apache
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -114,7 +113,7 @@ func (t *topics) matching(ctx context.Context, must bool) ([]kadm.TopicDetail, e
 	}
 	var out []kadm.TopicDetail
 	for _, d := range all.Sorted() {
-		if wanted(d.Topic) && !(d.IsInternal && t.has("exclude-internal")) && (!t.has("topic-id") || topicID(d.ID) == t.value("topic-id", "")) {
+		if wanted(d.Topic) && !(d.IsInternal && t.has("exclude-internal")) && (!t.has("topic-id") || admin.TopicID(d.ID) == t.value("topic-id", "")) {
 			out = append(out, d)
 		}
 	}
@@ -270,6 +269,3 @@ func deref(s *string) string {
 	}
 	return *s
 }
-
-// topicID is an id as Kafka prints it.
-func topicID(id kadm.TopicID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }

@@ -53,7 +53,7 @@ func (t *topics) describeTopic(d kadm.TopicDetail, configs []admin.Config, eligi
 	filtered := slices.ContainsFunc(partitionFilters, t.has)
 	if !filtered {
 		fmt.Fprintf(t.Out, "Topic: %s\tTopicId: %s\tPartitionCount: %d\tReplicationFactor: %d\tConfigs: %s\n",
-			d.Topic, topicID(d.ID), len(d.Partitions), d.Partitions.NumReplicas(), strings.Join(overrides, ","))
+			d.Topic, admin.TopicID(d.ID), len(d.Partitions), d.Partitions.NumReplicas(), strings.Join(overrides, ","))
 	}
 	if t.has("topics-with-overrides") {
 		return
