@@ -27,6 +27,7 @@ type benchFlags struct {
 	batch      string
 	acks       string
 	comparePID []int
+	config     []string
 }
 
 func benchCommand(std stdio) *cobra.Command {
@@ -59,7 +60,7 @@ func benchKind(std stdio, kind, short string) *cobra.Command {
 	fl.StringVar(&f.compare, "compare", "", "another cluster, HOST:PORT: the same load runs there too, in turn")
 	fl.IntVar(&f.repeat, "repeat", 1, "how often; medians are printed")
 	fl.IntVar(&l.Partitions, "partitions", 6, "of the topic")
-	fl.StringToStringVar(&l.Config, "topic-config", nil, "configuration of the topic, KEY=VALUE")
+	fl.StringArrayVar(&f.config, "topic-config", nil, "configuration of the topic, KEY=VALUE")
 	fl.IntVar(&l.Size, "size", 1024, "bytes of a record's value")
 	fl.StringVar(&l.Payload, "payload", "random", "what values are: "+strings.Join(bench.Payloads, ", "))
 	fl.StringVarP(&l.Codec, "compression", "z", "none", "none, gzip, snappy, lz4 or zstd")
@@ -109,6 +110,10 @@ func (f *benchFlags) prepare() error {
 	l := &f.load
 	if l.Kind == "raw" {
 		l.Consumers = l.Producers
+	}
+	var err error
+	if l.Config, err = parseSettings("--topic-config", f.config); err != nil {
+		return err
 	}
 	acks, ok := map[string]int16{"all": -1, "-1": -1, "1": 1, "0": 0}[f.acks]
 	if !ok {

@@ -64,6 +64,9 @@ func configGet(std stdio, c *cluster) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "get (topic NAME | broker ID | brokers | group NAME) [KEY…]",
 		Short: "show configurations, where their values come from, and, of named keys, what they mean",
+		Example: `  leat config get topic orders                           all of a topic
+  leat config get topic orders retention.ms              one, with its meaning
+  leat config get broker 0 --changed`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
 				return err

@@ -38,7 +38,12 @@ func consumeCommand(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "consume TOPIC",
 		Short: "print the records of a topic",
-		Args:  oneArg("a topic", "leat consume orders -n 10 -f '%k %v\\n'"),
+		Example: `  leat consume orders                                    everything, and what comes
+  leat consume orders -o -10 -e -f '%p@%o %k %v\n'       the last ten of each partition
+  leat consume orders -o @-1h --where 'value.amount > 100'
+  leat consume orders -g billing                         go on where the group stopped
+  leat consume orders -e --json | jq .value`,
+		Args: oneArg("a topic", "leat consume orders -n 10 -f '%k %v\\n'"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd.Context(), std, args[0])
 		},

@@ -24,7 +24,11 @@ func groupSeek(std stdio, c *cluster) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "seek GROUP --to PLACE",
 		Short: "move what a group reads next; shows what it would do, and does it with --execute",
-		Args:  oneArg("a group", "leat group seek my-group --to start --topic orders --execute"),
+		Example: `  leat group seek billing --to start                     show what reading everything again would mean
+  leat group seek billing --to start --execute           do it
+  leat group seek billing --to @-1h -t orders --execute
+  leat group seek billing --to +1 -t orders:3 --execute  step over one record of partition 3`,
+		Args: oneArg("a group", "leat group seek my-group --to start --topic orders --execute"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(); err != nil {
 				return err

@@ -42,7 +42,11 @@ func produceCommand(std stdio) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "produce TOPIC",
 		Short: "write each line of standard input as a record",
-		Args:  oneArg("a topic", "echo hello | leat produce greetings"),
+		Example: `  echo hello | leat produce greetings
+  leat produce orders -K : < lines.txt                   each line is KEY:VALUE
+  leat consume orders -e --json | leat produce copy --json
+  leat produce orders -x import-1 < lines.txt            all lines or none`,
+		Args: oneArg("a topic", "echo hello | leat produce greetings"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd.Context(), std, args[0])
 		},

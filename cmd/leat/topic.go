@@ -68,15 +68,19 @@ func topicList(std stdio, c *cluster) *cobra.Command {
 func topicCreate(std stdio, c *cluster) *cobra.Command {
 	var partitions int32
 	var replicas int16
-	var config map[string]string
+	var config []string
 	var ifNotExists bool
 	cmd := &cobra.Command{
 		Use:   "create TOPIC…",
 		Short: "create topics",
 		Args:  wantArgs("a topic", "leat topic create orders --partitions 3"),
 		RunE: func(cmd *cobra.Command, names []string) error {
+			settings, err := parseSettings("--config", config)
+			if err != nil {
+				return err
+			}
 			return c.admin(cmd.Context(), func(adm *kadm.Client) error {
-				resp, err := adm.CreateTopics(cmd.Context(), partitions, replicas, pointers(config), names...)
+				resp, err := adm.CreateTopics(cmd.Context(), partitions, replicas, pointers(settings), names...)
 				if err != nil {
 					return err
 				}
@@ -97,7 +101,7 @@ func topicCreate(std stdio, c *cluster) *cobra.Command {
 	}
 	cmd.Flags().Int32VarP(&partitions, "partitions", "p", -1, "number of partitions (-1: what the cluster is set to)")
 	cmd.Flags().Int16VarP(&replicas, "replication-factor", "r", -1, "copies of each partition (-1: what the cluster is set to)")
-	cmd.Flags().StringToStringVarP(&config, "config", "c", nil, "topic configuration by Kafka's names, KEY=VALUE")
+	cmd.Flags().StringArrayVarP(&config, "config", "c", nil, "topic configuration by Kafka's names, KEY=VALUE")
 	cmd.Flags().BoolVar(&ifNotExists, "if-not-exists", false, "succeed if the topic is there")
 	return cmd
 }

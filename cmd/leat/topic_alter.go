@@ -55,15 +55,28 @@ func topicAlter(std stdio, c *cluster) *cobra.Command {
 	return cmd
 }
 
-// parseChanges reads KEY=VALUE words and keys to unset.
-func parseChanges(flag string, set, unset []string) ([]admin.Change, error) {
-	var out []admin.Change
-	for _, kv := range set {
+// parseSettings reads KEY=VALUE words. A value may have commas.
+func parseSettings(flag string, words []string) (map[string]string, error) {
+	out := map[string]string{}
+	for _, kv := range words {
 		k, v, ok := strings.Cut(kv, "=")
 		if !ok || k == "" {
 			return nil, usageError("%s %s: want KEY=VALUE\n  hint: retention.ms=86400000", flag, kv)
 		}
-		out = append(out, admin.Change{Name: k, Op: kmsg.IncrementalAlterConfigOpSet, Value: v})
+		out[k] = v
+	}
+	return out, nil
+}
+
+// parseChanges reads KEY=VALUE words and keys to unset.
+func parseChanges(flag string, set, unset []string) ([]admin.Change, error) {
+	settings, err := parseSettings(flag, set)
+	if err != nil {
+		return nil, err
+	}
+	var out []admin.Change
+	for _, k := range sortedKeys(settings) {
+		out = append(out, admin.Change{Name: k, Op: kmsg.IncrementalAlterConfigOpSet, Value: settings[k]})
 	}
 	for _, k := range unset {
 		out = append(out, admin.Change{Name: k, Op: kmsg.IncrementalAlterConfigOpDelete})
@@ -77,7 +90,10 @@ func topicPurge(std stdio, c *cluster) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "purge TOPIC[:PARTITION,…]…",
 		Short: "delete the records of topics, or those before an offset or a time; the topics stay",
-		Args:  wantArgs("a topic", "leat topic purge orders --before @2026-01-01"),
+		Example: `  leat topic purge orders                                everything
+  leat topic purge orders --before @-24h                 what is older than a day
+  leat topic purge orders:0,2 --before 1000`,
+		Args: wantArgs("a topic", "leat topic purge orders --before @2026-01-01"),
 		RunE: func(cmd *cobra.Command, words []string) error {
 			parts, err := parsePartitions("purge", words)
 			if err != nil {
