@@ -100,12 +100,11 @@ func (b *bearerExchange) Step(message []byte) ([]byte, *Identity, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	id, err := b.believe(token)
-	if err == nil && authzid != "" && authzid != id.Name {
-		err = errors.New("the authorization id is not the token's user")
+	id, refused := b.believe(token)
+	if refused == nil && authzid != "" && authzid != id.Name {
+		id, refused = nil, errors.New("the authorization id is not the token's user")
 	}
-	if err != nil {
-		b.refused = err
+	if b.refused = refused; id == nil {
 		return []byte(`{"status":"invalid_token"}`), nil, nil
 	}
 	return []byte{}, id, nil
