@@ -9,6 +9,7 @@ import (
 
 	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/internal/security"
 )
 
 // standardAuthorizer are the names of the one authorizer that there is.
@@ -64,11 +65,11 @@ func tlsConfig(v meta.Values) (auth.TLSConfig, error) {
 		return auth.TLSConfig{}, fmt.Errorf("ssl.principal.mapping.rules: %w", err)
 	}
 	return auth.TLSConfig{
-		Keystore: auth.Store{
+		Keystore: security.Store{
 			What: "ssl.keystore", Type: v.String("ssl.keystore.type"), Location: v.String("ssl.keystore.location"), Password: v.String("ssl.keystore.password"),
 			Certificates: v.String("ssl.keystore.certificate.chain"), Key: v.String("ssl.keystore.key"), KeyPassword: v.String("ssl.key.password"),
 		},
-		Truststore: auth.Store{
+		Truststore: security.Store{
 			What: "ssl.truststore", Type: v.String("ssl.truststore.type"), Location: v.String("ssl.truststore.location"), Password: v.String("ssl.truststore.password"),
 			Certificates: v.String("ssl.truststore.certificates"),
 		},
@@ -121,7 +122,7 @@ func bearerConfig(v meta.Values) auth.BearerConfig {
 }
 
 func plainUsers(v meta.Values) (map[string]string, error) {
-	j, err := auth.ParseJAAS(v.String("sasl.jaas.config"))
+	j, err := security.ParseJAAS(v.String("sasl.jaas.config"))
 	if err != nil {
 		return nil, fmt.Errorf("sasl.jaas.config: %w", err)
 	}

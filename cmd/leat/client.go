@@ -23,17 +23,21 @@ const answerTimeout = 10 * time.Second
 // cluster is the address part of every command that talks to a running cluster.
 type cluster struct {
 	brokers []string
+	config  string    // a file with the properties of Kafka's clients
+	secure  []kgo.Opt // made of it
 }
 
 // addTo gives cmd the flags that name a cluster, in leat's and in Kafka's spelling.
 func (c *cluster) addTo(cmd *cobra.Command) {
 	cmd.PersistentFlags().StringSliceVarP(&c.brokers, "brokers", "b", []string{defaultBroker}, "where the cluster is, HOST:PORT[,HOST:PORT…]")
 	cmd.PersistentFlags().StringSliceVar(&c.brokers, "bootstrap-server", []string{defaultBroker}, "the same by Kafka's name")
+	cmd.PersistentFlags().StringVar(&c.config, "client-config", "", "a file with properties of Kafka's clients: security.protocol, sasl.*, ssl.*")
+	cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return c.readConfig() }
 }
 
 // options are those of every client.
 func (c *cluster) options() []kgo.Opt {
-	return []kgo.Opt{kgo.SeedBrokers(c.brokers...), kgo.ClientID("leat"), kgo.DialTimeout(answerTimeout)}
+	return append([]kgo.Opt{kgo.SeedBrokers(c.brokers...), kgo.ClientID("leat"), kgo.DialTimeout(answerTimeout)}, c.secure...)
 }
 
 // client opens a client and proves that a broker answers, so that everything after is about the question.
@@ -53,12 +57,16 @@ func (c *cluster) client(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, err
 
 // unreachable words a failed first contact: who did not answer, why, and what to do.
 func (c *cluster) unreachable(err error) error {
+	var refused *kerr.Error
+	if errors.As(err, &refused) {
+		return fmt.Errorf("the broker at %s lets nobody in who comes so: %w\n  hint: --client-config FILE says who you are (docs/security.md)", strings.Join(c.brokers, ","), err)
+	}
 	cause := err
 	var op *net.OpError
 	if errors.As(err, &op) {
 		cause = op.Err
 	}
-	return fmt.Errorf("cannot reach a Kafka broker at %s: %w\n  hint: start one with `leat serve`, or name another with --brokers HOST:PORT",
+	return fmt.Errorf("cannot reach a Kafka broker at %s: %w\n  hint: start one with `leat serve`, or name another with --brokers HOST:PORT; one that asks for TLS or a password needs --client-config FILE",
 		strings.Join(c.brokers, ","), cause)
 }
 

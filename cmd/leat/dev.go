@@ -104,7 +104,7 @@ func runCommand(std stdio) *cobra.Command {
 			}
 			defer unlock()
 			log := (&brokerFlags{verbose: verbose}).logger(std)
-			w, err := newWork(ctx, m, pluginDir, kafka.Config{Brokers: c.brokers, ClientID: "leat", Logger: log, InstanceID: name}, log)
+			w, err := newWork(ctx, m, pluginDir, kafka.Config{Brokers: c.brokers, Security: c.secure, ClientID: "leat", Logger: log, InstanceID: name}, log)
 			if err != nil {
 				return err
 			}

@@ -79,7 +79,7 @@ func newRoot(std stdio) *cobra.Command {
 	})
 	root.AddCommand(
 		devCommand(std), serveCommand(std), runCommand(std), testCommand(std), lintCommand(std), pluginCommand(std),
-		topicCommand(std), groupCommand(std), configCommand(std),
+		topicCommand(std), groupCommand(std), configCommand(std), userCommand(std), aclCommand(std),
 		produceCommand(std), consumeCommand(std),
 		benchCommand(std), doctorCommand(std), toolsCommand(std), versionCommand(std),
 	)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/leatstream/leat/cmd/leat/internal/apache"
 	"github.com/leatstream/leat/internal/diag"
+	"github.com/leatstream/leat/internal/kafka"
 	"github.com/spf13/cobra"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -48,10 +49,11 @@ func propertiesFile(file string) (map[string]string, error) {
 
 // clientOptions makes a client's options of properties by Kafka's names.
 func clientOptions(properties map[string]string) ([]kgo.Opt, error) {
-	if protocol := properties["security.protocol"]; protocol != "" && protocol != "PLAINTEXT" {
-		return nil, usageError("security.protocol=%s: this client speaks PLAINTEXT only", protocol)
+	secure, err := kafka.Secure(properties)
+	if err != nil {
+		return nil, usageError("%w", err)
 	}
-	c := cluster{brokers: strings.Split(properties["bootstrap.servers"], ",")}
+	c := cluster{brokers: strings.Split(properties["bootstrap.servers"], ","), secure: secure}
 	opts := c.options()
 	if id := properties["client.id"]; id != "" {
 		opts = append(opts, kgo.ClientID(id))

@@ -21,6 +21,7 @@ type Config struct {
 	Brokers  []string // HOST:PORT
 	Dial     func(ctx context.Context, network, addr string) (net.Conn, error)
 	ClientID string
+	Security []kgo.Opt // made by Secure; what a broker asks for before it lets a client in
 	Logger   *slog.Logger
 
 	// InstanceID makes consumers static members (KIP-345): a process that was killed and started again takes its old place
@@ -36,7 +37,7 @@ func (c Config) options() []kgo.Opt {
 	if c.Dial != nil {
 		opts = append(opts, kgo.Dialer(c.Dial))
 	}
-	return opts
+	return append(opts, c.Security...)
 }
 
 func (c Config) logger() *slog.Logger {

@@ -3,7 +3,6 @@ package auth
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -12,12 +11,14 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/leatstream/leat/internal/security"
 )
 
 // TLSConfig is how a listener speaks TLS.
 type TLSConfig struct {
-	Keystore   Store
-	Truststore Store
+	Keystore   security.Store
+	Truststore security.Store
 	ClientAuth string   // none, requested, required
 	Protocols  []string // TLSv1.2, TLSv1.3
 	Ciphers    []string // for TLS 1.2; nil: Go's choice
@@ -120,7 +121,7 @@ func (c TLSConfig) version() string {
 // load reads everything and makes a configuration of it.
 func (c TLSConfig) load() (*tls.Config, error) {
 	out := &tls.Config{MinVersion: tls.VersionTLS12, SessionTicketsDisabled: true} // each connection shows a certificate that is trusted now
-	pair, err := c.Keystore.pair()
+	pair, err := c.Keystore.Pair()
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +139,7 @@ func (c TLSConfig) load() (*tls.Config, error) {
 	default:
 		return nil, fmt.Errorf("ssl.client.auth is %q: it is none, requested or required", c.ClientAuth)
 	}
-	trusted, err := c.Truststore.trusted()
+	trusted, err := c.Truststore.Trusted()
 	if err != nil {
 		return nil, err
 	}
@@ -171,5 +172,3 @@ func (c TLSConfig) protocols(out *tls.Config) error {
 	}
 	return nil
 }
-
-var errNoCertificate = errors.New("there is no certificate in it")

@@ -19,6 +19,7 @@ import (
 
 	"github.com/leatstream/leat/broker/brokertest/certs"
 	"github.com/leatstream/leat/broker/internal/auth"
+	"github.com/leatstream/leat/internal/security"
 	"github.com/youmark/pkcs8"
 	"software.sslmate.com/src/go-pkcs12"
 )
@@ -83,8 +84,8 @@ func server(t *testing.T, cfg auth.TLSConfig) *auth.TLS {
 func TestMutualTLS(t *testing.T) {
 	dir := t.TempDir()
 	ca, other := certs.NewCA(t, "ours"), certs.NewCA(t, "theirs")
-	key := auth.Store{What: "ssl.keystore", Location: ca.Make(t, pkix.Name{CommonName: "broker"}).Keystore(t, dir, "broker.pem")}
-	trust := auth.Store{What: "ssl.truststore", Location: ca.Truststore(t, dir, "ca.pem")}
+	key := security.Store{What: "ssl.keystore", Location: ca.Make(t, pkix.Name{CommonName: "broker"}).Keystore(t, dir, "broker.pem")}
+	trust := security.Store{What: "ssl.truststore", Location: ca.Truststore(t, dir, "ca.pem")}
 	alice := ca.Make(t, pkix.Name{CommonName: "alice", OrganizationalUnit: []string{"ops"}, Country: []string{"NZ"}})
 	rules, err := auth.ParseNameRules(`RULE:^CN=(.*?),OU=ops,.*$/$1-ops/U, DEFAULT`)
 	if err != nil {
@@ -140,7 +141,7 @@ func TestCertificatesReload(t *testing.T) {
 	path := first.Keystore(t, dir, "broker.pem")
 	now := time.Now()
 	var log bytes.Buffer
-	s, err := auth.NewTLS(auth.TLSConfig{Keystore: auth.Store{What: "ssl.keystore", Location: path}, Rules: auth.NameRules{{}}},
+	s, err := auth.NewTLS(auth.TLSConfig{Keystore: security.Store{What: "ssl.keystore", Location: path}, Rules: auth.NameRules{{}}},
 		slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return now })
 	if err != nil {
 		t.Fatal(err)
@@ -207,31 +208,31 @@ func TestKeystores(t *testing.T) {
 		t.Fatal(err)
 	}
 	pemFile := cert.Keystore(t, dir, "a.pem")
-	trusted := auth.Store{What: "ssl.truststore", Certificates: string(ca.PEM)}
+	trusted := security.Store{What: "ssl.truststore", Certificates: string(ca.PEM)}
 	other := certs.NewCA(t, "other").Make(t, pkix.Name{CommonName: "x"})
 	for _, c := range []struct {
 		name       string
-		key, trust auth.Store
+		key, trust security.Store
 		says       string // empty: good
 	}{
-		{"PEM file", auth.Store{Location: pemFile}, trusted, ""},
-		{"PEM file with its type", auth.Store{Location: pemFile, Type: "PEM"}, trusted, ""},
-		{"PEM in the configuration", auth.Store{Certificates: string(cert.PEM), Key: string(cert.Keys)}, trusted, ""},
-		{"encrypted key", auth.Store{Certificates: string(cert.PEM), Key: string(encrypted), KeyPassword: "open"}, trusted, ""},
-		{"encrypted key, wrong password", auth.Store{Certificates: string(cert.PEM), Key: string(encrypted), KeyPassword: "shut"}, trusted, "ssl.key.password"},
-		{"encrypted key, no password", auth.Store{Certificates: string(cert.PEM), Key: string(encrypted)}, trusted, "ssl.key.password"},
-		{"PKCS12", auth.Store{Location: write("a.p12", p12), Password: "changeit"}, trusted, ""},
-		{"PKCS12, wrong password", auth.Store{Location: write("b.p12", p12), Password: "x"}, trusted, "ssl.keystore"},
-		{"PKCS12 said to be PEM", auth.Store{Location: write("c.p12", p12), Password: "changeit", Type: "PEM"}, trusted, "it is PKCS12, but ssl.keystore.type says PEM"},
-		{"PKCS12 truststore", auth.Store{Location: pemFile}, auth.Store{What: "ssl.truststore", Location: write("t.p12", trust12), Password: "changeit"}, ""},
-		{"JKS", auth.Store{Location: write("a.jks", []byte{0xfe, 0xed, 0xfe, 0xed, 0, 0})}, trusted, "keytool -importkeystore"},
-		{"no file", auth.Store{Location: filepath.Join(dir, "none")}, trusted, "none"},
-		{"no location", auth.Store{}, trusted, "ssl.keystore.location is not set"},
-		{"key of another certificate", auth.Store{Certificates: string(cert.PEM), Key: string(other.Keys)}, trusted, "does not match"},
-		{"no key", auth.Store{Certificates: string(cert.PEM)}, trusted, "no private key"},
-		{"no certificate", auth.Store{Location: write("k.pem", cert.Keys)}, trusted, "ssl.keystore"},
-		{"nobody is trusted", auth.Store{Location: pemFile}, auth.Store{What: "ssl.truststore"}, "ssl.truststore.location is not set"},
-		{"nobody is in the truststore", auth.Store{Location: pemFile}, auth.Store{What: "ssl.truststore", Location: write("e.pem", cert.Keys)}, "no certificate"},
+		{"PEM file", security.Store{Location: pemFile}, trusted, ""},
+		{"PEM file with its type", security.Store{Location: pemFile, Type: "PEM"}, trusted, ""},
+		{"PEM in the configuration", security.Store{Certificates: string(cert.PEM), Key: string(cert.Keys)}, trusted, ""},
+		{"encrypted key", security.Store{Certificates: string(cert.PEM), Key: string(encrypted), KeyPassword: "open"}, trusted, ""},
+		{"encrypted key, wrong password", security.Store{Certificates: string(cert.PEM), Key: string(encrypted), KeyPassword: "shut"}, trusted, "ssl.key.password"},
+		{"encrypted key, no password", security.Store{Certificates: string(cert.PEM), Key: string(encrypted)}, trusted, "ssl.key.password"},
+		{"PKCS12", security.Store{Location: write("a.p12", p12), Password: "changeit"}, trusted, ""},
+		{"PKCS12, wrong password", security.Store{Location: write("b.p12", p12), Password: "x"}, trusted, "ssl.keystore"},
+		{"PKCS12 said to be PEM", security.Store{Location: write("c.p12", p12), Password: "changeit", Type: "PEM"}, trusted, "it is PKCS12, but ssl.keystore.type says PEM"},
+		{"PKCS12 truststore", security.Store{Location: pemFile}, security.Store{What: "ssl.truststore", Location: write("t.p12", trust12), Password: "changeit"}, ""},
+		{"JKS", security.Store{Location: write("a.jks", []byte{0xfe, 0xed, 0xfe, 0xed, 0, 0})}, trusted, "keytool -importkeystore"},
+		{"no file", security.Store{Location: filepath.Join(dir, "none")}, trusted, "none"},
+		{"no location", security.Store{}, trusted, "ssl.keystore.location is not set"},
+		{"key of another certificate", security.Store{Certificates: string(cert.PEM), Key: string(other.Keys)}, trusted, "does not match"},
+		{"no key", security.Store{Certificates: string(cert.PEM)}, trusted, "no private key"},
+		{"no certificate", security.Store{Location: write("k.pem", cert.Keys)}, trusted, "ssl.keystore"},
+		{"nobody is trusted", security.Store{Location: pemFile}, security.Store{What: "ssl.truststore"}, "ssl.truststore.location is not set"},
+		{"nobody is in the truststore", security.Store{Location: pemFile}, security.Store{What: "ssl.truststore", Location: write("e.pem", cert.Keys)}, "no certificate"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.key.What = "ssl.keystore"
@@ -246,7 +247,7 @@ func TestKeystores(t *testing.T) {
 		"TLSv1.2 and TLSv1.3":         {Protocols: []string{"TLSv1.1"}},
 		"unknown or not secure":       {Ciphers: []string{"TLS_RSA_WITH_RC4_128_SHA"}},
 	} {
-		cfg.Keystore = auth.Store{What: "ssl.keystore", Location: pemFile}
+		cfg.Keystore = security.Store{What: "ssl.keystore", Location: pemFile}
 		if _, err := auth.NewTLS(cfg, slog.New(slog.DiscardHandler), time.Now); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v, want %q", err, says)
 		}

@@ -1,4 +1,4 @@
-package auth
+package security
 
 import (
 	"bytes"
@@ -28,8 +28,8 @@ type Store struct {
 // storeMax bounds what is read of a file.
 const storeMax = 4 << 20
 
-// pair is the certificate of a keystore, with its key.
-func (s Store) pair() (tls.Certificate, error) {
+// Pair is the certificate of a keystore, with its key.
+func (s Store) Pair() (tls.Certificate, error) {
 	text := []byte(s.Key + "\n" + s.Certificates)
 	if s.Certificates == "" {
 		b, kind, err := s.read()
@@ -82,8 +82,8 @@ func (s Store) privateKey(text []byte) ([]byte, error) {
 	return nil, errors.New("there is no private key in it")
 }
 
-// trusted are the certificates of a truststore.
-func (s Store) trusted() ([]*x509.Certificate, error) {
+// Trusted are the certificates of a truststore.
+func (s Store) Trusted() ([]*x509.Certificate, error) {
 	text := []byte(s.Certificates)
 	if s.Certificates == "" {
 		b, kind, err := s.read()
@@ -111,7 +111,7 @@ func (s Store) trusted() ([]*x509.Certificate, error) {
 		out = append(out, cert)
 	}
 	if len(out) == 0 {
-		return nil, s.wrong(errNoCertificate)
+		return nil, s.wrong(errors.New("there is no certificate in it"))
 	}
 	return out, nil
 }
