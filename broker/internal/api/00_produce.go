@@ -218,7 +218,7 @@ func (p *producing) done(at *produced, res replica.Result, err error) {
 }
 
 func (p *producing) encode(throttle int32) []byte {
-	w := writer{b: make([]byte, 0, 64*len(p.topics)+64), flexible: p.version >= produceFlexible}
+	w := p.call.response(64*len(p.topics)+64, p.version >= produceFlexible)
 	w.length(len(p.topics))
 	for _, t := range p.topics {
 		if p.version >= produceByID {

@@ -43,12 +43,12 @@ func (a *API) fetch(c *Call, body []byte, reply func(Reply, error)) {
 		return
 	}
 	if req.replica >= 0 {
-		req.fail(a, reply, kerr.ClusterAuthorizationFailed) // followers do not speak Kafka here
+		req.fail(c, reply, kerr.ClusterAuthorizationFailed) // followers do not speak Kafka here
 		return
 	}
 	session, wanted, err := a.sessions.use(req, int(a.Config.Int("max.incremental.fetch.session.cache.slots")), a.clock())
 	if err != nil {
-		req.fail(a, reply, err)
+		req.fail(c, reply, err)
 		return
 	}
 	limit := max(min(int(req.maxBytes), int(a.Config.Int("fetch.max.bytes"))), 0)
@@ -175,9 +175,9 @@ func (f *fetching) attempt() bool {
 			r.from.Traffic().SentBytes.Add(int64(r.read.Chunk.Len))
 		}
 	}
-	reply := f.req.encode(sessionID(f.session), results)
+	reply := f.req.encode(f.call, sessionID(f.session), results)
 	reply.Mute = f.api.throttle(f.call, quota.Fetch, reply.Size())
-	binary.BigEndian.PutUint32(reply.Bytes, uint32(millis(reply.Mute))) // the throttle time is the first field
+	binary.BigEndian.PutUint32(reply.Bytes[len(f.call.head):], uint32(millis(reply.Mute))) // the throttle time is the first field behind the header
 	f.reply(reply, nil)
 	return true
 }
@@ -226,8 +226,8 @@ type fetched struct {
 }
 
 // fail answers the whole request with an error.
-func (r *fetchRequest) fail(_ *API, reply func(Reply, error), err error) {
-	w := writer{flexible: r.version >= fetchFlexible}
+func (r *fetchRequest) fail(c *Call, reply func(Reply, error), err error) {
+	w := c.response(16, r.version >= fetchFlexible)
 	w.i32(0)
 	if r.version >= 7 {
 		w.i16(code(err))
@@ -239,8 +239,8 @@ func (r *fetchRequest) fail(_ *API, reply func(Reply, error), err error) {
 }
 
 // encode builds the response. Its results are grouped by topic as they come.
-func (r *fetchRequest) encode(session int32, results []fetched) Reply {
-	w := writer{b: make([]byte, 0, 128+128*len(results)), flexible: r.version >= fetchFlexible}
+func (r *fetchRequest) encode(c *Call, session int32, results []fetched) Reply {
+	w := c.response(128+128*len(results)+inlined(results), r.version >= fetchFlexible)
 	var inserts []Insert
 	w.i32(0) // throttle time, which follows from the size of the rest
 	if r.version >= 7 {
@@ -263,6 +263,16 @@ func (r *fetchRequest) encode(session int32, results []fetched) Reply {
 	}
 	w.noTags()
 	return Reply{Bytes: w.b, Inserts: inserts}
+}
+
+// inlined is how many bytes of records the response holds itself.
+func inlined(results []fetched) (n int) {
+	for _, r := range results {
+		if r.read.Chunk.Len <= inlineMax && n < replyInline {
+			n += r.read.Chunk.Len
+		}
+	}
+	return n
 }
 
 // encodePartition consumes p's chunk. One that cannot be read is an error of its partition.

@@ -56,6 +56,9 @@ type Call struct {
 	Session    *auth.Session // nil: nobody is asked on this listener
 	Listener   string        // address of the listener that the connection came through; empty for the in-memory door
 
+	head     []byte // header of the response
+	headRoom [5]byte
+
 	parked bool
 	finish func(error)
 	wait   time.Duration // that a quota of changes asks for

@@ -28,26 +28,18 @@ func (a *API) Serve(c *Call, frame []byte, reply func(Reply, error)) {
 		reply(Reply{}, fmt.Errorf("%w: API %d version %d is not served", ErrMalformed, c.Key, c.Version))
 		return
 	}
-	head := binary.BigEndian.AppendUint32(make([]byte, 0, 8), correlation)
+	c.head = binary.BigEndian.AppendUint32(c.headRoom[:0], correlation)
 	if s.flexible(c.Version) && c.Key != keyAPIVersions { // its response header stays as it was, so that old clients can read it
-		head = append(head, 0)
+		c.head = append(c.head, 0)
 	}
 	began := a.began()
-	s.serve(a, c, body, func(r Reply, err error) {
-		if err == nil && !r.Empty {
-			r.prepend(head)
-		}
-		reply(r, err)
-	})
+	s.serve(a, c, body, reply)
 	a.charge(c, began)
 }
 
-// prepend puts head before the body. Hand-written codecs leave room for it; others pay one copy.
-func (r *Reply) prepend(head []byte) {
-	r.Bytes = append(head, r.Bytes...)
-	for i := range r.Inserts {
-		r.Inserts[i].At += len(head)
-	}
+// response begins the response of a call with its header. size is how much is expected to follow, bytes.
+func (c *Call) response(size int, flexible bool) writer {
+	return writer{b: append(make([]byte, 0, len(c.head)+size), c.head...), flexible: flexible}
 }
 
 // header reads the request header (versions 1 and 2) and fills c.

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -79,7 +80,7 @@ func handle[Q, S any, PQ interface {
 				if wait > 0 {
 					setThrottle(resp, millis(wait))
 				}
-				reply(Reply{Bytes: resp.AppendTo(nil), Mute: wait}, nil)
+				reply(Reply{Bytes: resp.AppendTo(bytes.Clone(c.head)), Mute: wait}, nil)
 			}
 			if err := fn(a, c, req, resp); err != nil || !c.parked {
 				c.finish(err)

@@ -64,12 +64,19 @@ func (c *BrokerConfig) synonyms(d *Def) []Setting {
 	return out
 }
 
-// effective is the setting of a broker's configuration that holds.
+// effective is the setting of a broker's configuration that holds. Requests ask for it: it makes no list.
 func (c *BrokerConfig) effective(d *Def) Setting {
-	if all := c.synonyms(d); len(all) > 0 && all[0].Name == d.Name {
-		return all[0]
+	image := c.image.Load()
+	if v, ok := image.configs[c.node][d.Name]; ok {
+		return Setting{Name: d.Name, Value: v, Source: FromDynamicBroker}
 	}
-	return Setting{Name: d.Name, IsNull: true, Source: FromDefault}
+	if v, ok := image.configs[""][d.Name]; ok {
+		return Setting{Name: d.Name, Value: v, Source: FromDynamicDefault}
+	}
+	if v, ok := c.static[d.Name]; ok {
+		return Setting{Name: d.Name, Value: v, Source: FromStaticBroker}
+	}
+	return Setting{Name: d.Name, Value: d.Default, IsNull: d.NoValue, Source: FromDefault}
 }
 
 // standIn is what holds for a topic's configuration that was not set on the topic.
