@@ -67,7 +67,7 @@ func (s *story) describeConfigs(d *datadriven.TestData) string {
 	return b.String()
 }
 
-// alterConfigs RESOURCE [validate-only] takes a change a line: set NAME VALUE, delete NAME, append NAME VALUE, subtract NAME VALUE.
+// alterConfigs RESOURCE [validate-only] [twice] takes a change a line: set NAME VALUE, delete NAME, append NAME VALUE, subtract NAME VALUE.
 func (s *story) alterConfigs(d *datadriven.TestData) string {
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
 	req.ValidateOnly = slices.Contains(bare(d), "validate-only")
@@ -84,6 +84,9 @@ func (s *story) alterConfigs(d *datadriven.TestData) string {
 		r.Configs = append(r.Configs, c)
 	}
 	req.Resources = append(req.Resources, r)
+	if slices.Contains(bare(d), "twice") {
+		req.Resources = append(req.Resources, r)
+	}
 	got := s.send(d, req).(*kmsg.IncrementalAlterConfigsResponse).Resources[0]
 	return verdict(got.ErrorCode, got.ErrorMessage)
 }

@@ -10,7 +10,10 @@ var _ = handle(0, 2, (*API).alterConfigs)
 
 // alterConfigs is what tools used before KIP-339: the request names everything that is set afterwards.
 func (a *API) alterConfigs(c *Call, req *kmsg.AlterConfigsRequest, resp *kmsg.AlterConfigsResponse) error {
-	steps := make([]step, 0, len(req.Resources))
+	steps, once := make([]step, 0, len(req.Resources)), onceEach{}
+	for _, res := range req.Resources {
+		once.note(res.ResourceType, res.ResourceName)
+	}
 	resp.Resources = make([]kmsg.AlterConfigsResponseResource, len(req.Resources))
 	for i, res := range req.Resources {
 		r := &resp.Resources[i]
@@ -19,6 +22,9 @@ func (a *API) alterConfigs(c *Call, req *kmsg.AlterConfigsRequest, resp *kmsg.Al
 		steps = append(steps, step{
 			refused: a.allowConfigs(c, auth.AlterConfigs, res.ResourceType, res.ResourceName),
 			decide: func(m *meta.Image) ([]meta.Record, error) {
+				if err := once.check(res.ResourceType, res.ResourceName); err != nil {
+					return nil, err
+				}
 				return a.alterResource(m, res.ResourceType, res.ResourceName, replaceAll(m, res))
 			},
 			answer: func(err error) { r.ErrorCode, r.ErrorMessage = refusal(err) },

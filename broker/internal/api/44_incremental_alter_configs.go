@@ -9,7 +9,10 @@ import (
 var _ = handle(0, 1, (*API).incrementalAlterConfigs)
 
 func (a *API) incrementalAlterConfigs(c *Call, req *kmsg.IncrementalAlterConfigsRequest, resp *kmsg.IncrementalAlterConfigsResponse) error {
-	steps := make([]step, 0, len(req.Resources))
+	steps, once := make([]step, 0, len(req.Resources)), onceEach{}
+	for _, res := range req.Resources {
+		once.note(res.ResourceType, res.ResourceName)
+	}
 	resp.Resources = make([]kmsg.IncrementalAlterConfigsResponseResource, len(req.Resources))
 	for i, res := range req.Resources {
 		r := &resp.Resources[i]
@@ -22,6 +25,9 @@ func (a *API) incrementalAlterConfigs(c *Call, req *kmsg.IncrementalAlterConfigs
 		steps = append(steps, step{
 			refused: a.allowConfigs(c, auth.AlterConfigs, res.ResourceType, res.ResourceName),
 			decide: func(m *meta.Image) ([]meta.Record, error) {
+				if err := once.check(res.ResourceType, res.ResourceName); err != nil {
+					return nil, err
+				}
 				return a.alterResource(m, res.ResourceType, res.ResourceName, changes)
 			},
 			answer: func(err error) { r.ErrorCode, r.ErrorMessage = refusal(err) },
@@ -42,4 +48,21 @@ func (a *API) alterResource(m *meta.Image, t kmsg.ConfigResourceType, name strin
 	default:
 		return nil, unsupportedResource(t)
 	}
+}
+
+// onceEach counts how often a request names a resource: which of two changes would hold, nobody can say.
+type onceEach map[resourceName]int
+
+type resourceName struct {
+	kind kmsg.ConfigResourceType
+	name string
+}
+
+func (o onceEach) note(t kmsg.ConfigResourceType, name string) { o[resourceName{t, name}]++ }
+
+func (o onceEach) check(t kmsg.ConfigResourceType, name string) error {
+	if o[resourceName{t, name}] > 1 {
+		return &meta.Error{Kind: meta.ErrInvalidRequest, Message: "Each resource must appear at most once."}
+	}
+	return nil
 }

@@ -43,10 +43,16 @@ func CheckTopicName(name string) error {
 
 const legalInTopics = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 
+// metadataTopic is what tools call the metadata log, which is no topic.
+const metadataTopic = "__cluster_metadata"
+
 // CreateTopic decides on a new topic. c gives the defaults.
 func CreateTopic(m *Image, c *BrokerConfig, want NewTopic) ([]Record, error) {
 	if err := CheckTopicName(want.Name); err != nil {
 		return nil, err
+	}
+	if want.Name == metadataTopic {
+		return nil, refuse(ErrInvalidRequest, "Creation of internal topic %s is prohibited.", metadataTopic)
 	}
 	if m.topics[want.Name] != nil {
 		return nil, refuse(ErrTopicExists, "Topic '%s' already exists.", want.Name)
