@@ -44,29 +44,45 @@ func (j *journal) append(records []record, stamp func(b []byte), done func(base 
 	if stamp != nil {
 		stamp(raw)
 	}
-	var mu sync.Mutex
-	var settled, answered bool
-	var base int64
-	j.AppendOwn(raw, now, func(res replica.Result, failed error) {
-		mu.Lock()
-		base, err, answered = res.BaseOffset, failed, true
-		now := settled
-		mu.Unlock()
-		if now {
-			done(base, err)
-		}
-	})
-	mu.Lock()
-	defer mu.Unlock()
-	return func() {
-		mu.Lock()
-		settled = true
-		now := answered
-		mu.Unlock()
-		if now {
-			done(base, err)
-		}
-	}, err
+	o := &outcome{done: done}
+	j.AppendOwn(raw, now, func(res replica.Result, err error) { o.answer(res.BaseOffset, err) })
+	return o.settle, o.failed()
+}
+
+// outcome holds back what became of an append until who appended has given back the lock.
+type outcome struct {
+	done func(base int64, err error)
+
+	mu                sync.Mutex
+	settled, answered bool
+	base              int64
+	err               error
+}
+
+func (o *outcome) answer(base int64, err error) {
+	o.mu.Lock()
+	o.base, o.err, o.answered = base, err, true
+	now := o.settled
+	o.mu.Unlock()
+	if now {
+		o.done(base, err)
+	}
+}
+
+func (o *outcome) settle() {
+	o.mu.Lock()
+	o.settled = true
+	now := o.answered
+	o.mu.Unlock()
+	if now {
+		o.done(o.base, o.err)
+	}
+}
+
+func (o *outcome) failed() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
 }
 
 // replay calls each with every record, and marker, if there is one, with every end of a transaction, in the order of the log.
