@@ -77,13 +77,16 @@ func (c *cache) step(own *Log, spare *segment) {
 	}
 	if h := &s.held[c.kind]; h.touched {
 		h.touched = false
-	} else if s.refs.Load() <= 1 && c.drop(s) {
+	} else if s.idle() && c.drop(s) {
 		c.take(s)
 	}
 	if s.log != own {
 		s.log.mu.Unlock()
 	}
 }
+
+// idle tells whether the log alone has a reference. One that it has given up itself is a reader's. The log's lock is held.
+func (s *segment) idle() bool { return !s.retired && s.log.closed == nil && s.refs.Load() <= 1 }
 
 // remove notes that s has given back.
 func (c *cache) remove(s *segment) {

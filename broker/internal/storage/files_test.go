@@ -218,6 +218,7 @@ func TestIndexMemoryIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.syncing.Wait()
+	l.markRolled()
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 1000 {
 		at := rng.Int64N(400)
@@ -226,8 +227,11 @@ func TestIndexMemoryIsBounded(t *testing.T) {
 			t.Fatalf("%d: %+v %v", at, c, err)
 		}
 		c.Release()
-		if d.indexes.used > 2*d.indexes.limit {
-			t.Fatalf("%d bytes of index entries", d.indexes.used)
+		d.indexes.mu.Lock()
+		used := d.indexes.used
+		d.indexes.mu.Unlock()
+		if used > 2*d.indexes.limit {
+			t.Fatalf("%d bytes of index entries", used)
 		}
 	}
 }

@@ -168,7 +168,7 @@ func (l *Log) below(offset int64) ([]*segment, error) {
 	if offset > l.end() {
 		return nil, ErrOffsetOutOfRange
 	}
-	if offset <= l.start {
+	if offset < l.start || len(l.segments) == 0 {
 		return nil, nil
 	}
 	gone := []*segment{}
@@ -177,6 +177,9 @@ func (l *Log) below(offset int64) ([]*segment, error) {
 			break
 		}
 		gone = append(gone, s)
+	}
+	if offset == l.start && len(gone) == 0 { // a start may have left what is below
+		return nil, nil
 	}
 	return gone, nil
 }
@@ -299,8 +302,14 @@ var segmentSuffixes = []string{logSuffix, indexSuffix}
 
 // finishDeletions removes what lies below start and was left by a stop. bases are of all segments, in order; those that
 // stay are returned. What cannot be removed now is tried again at the next start.
+//
+// A segment stays if the next has no mark yet: what was known of producers before that is only here.
 func (l *Log) finishDeletions(names []string, bases []int64, start int64) []int64 {
 	for len(bases) > 1 && bases[1] <= start {
+		_, last := l.dir.marks.get(l.name, bases[1])
+		if !last && !slices.Contains(names, l.fs.PathBase(segmentPath(l.fs, l.path, bases[1]))+indexSuffix) {
+			break
+		}
 		bases = bases[1:]
 	}
 	for _, name := range names {
