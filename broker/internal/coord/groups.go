@@ -292,6 +292,5 @@ func (g *Groups) Delete(ctx context.Context, id string, done func(error)) {
 		records = append(records, s.uncommit(m, at))
 	}
 	s.drop(m)
-	s.mu.Unlock()
-	s.write(records, done)
+	s.writeLocked(records, func(_ int64, err error) { done(err) })
 }

@@ -63,6 +63,24 @@ func (m *managed) timePasses(now time.Time) group.Effects {
 	return m.classic.Tick(now)
 }
 
+// repeat notes that what an event asked for could not be written. It is written with the next.
+func (m *managed) repeat(e group.Effects) {
+	if m.consumer != nil {
+		m.consumer.Repeat(e.Changes)
+	}
+	m.owes = m.owes || e.Persist
+}
+
+// owing tells whether the record of a classic group has to be written again, and can be: in the midst of a rebalance it
+// would say what nobody was told.
+func (m *managed) owing() bool {
+	if !m.owes || m.classic != nil && m.classic.State != group.Stable && m.classic.State != group.Empty {
+		return false
+	}
+	m.owes = false
+	return m.classic != nil
+}
+
 // removal is the records that go when the group goes, but for its offsets.
 func (m *managed) removal() []record {
 	if m.consumer == nil {

@@ -1,6 +1,7 @@
 package coord
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,7 @@ type shard struct {
 	pending map[int64][]*pending // by producer id
 
 	writing sync.Mutex // held while a batch gets its place in the log
+	owed    []record   // by who holds writing
 }
 
 // managed is a group, of either kind, with what the coordinator keeps beside it.
@@ -40,6 +42,7 @@ type managed struct {
 	armed    time.Time
 	stopped  bool
 	last     *write // the last records of the group, while they are not durable
+	owes     bool   // the record of a classic group could not be written
 }
 
 // write is records of a group on their way, with the answers that build on them.
@@ -81,6 +84,7 @@ func (s *shard) add(m *managed) *managed {
 func (s *shard) apply(m *managed, e group.Effects, first ...record) {
 	records := first
 	now := s.groupsOf.cfg.Clock()
+	e.Persist = e.Persist || m.owing()
 	for _, ch := range e.Changes {
 		records = append(records, consumerRecord(m, ch))
 	}
@@ -115,6 +119,9 @@ func (s *shard) apply(m *managed, e group.Effects, first ...record) {
 	s.writeLocked(records, func(_ int64, err error) {
 		deliver(e.Answers, err)
 		s.mu.Lock()
+		if err != nil {
+			m.repeat(e)
+		}
 		late := w.late
 		if m.last == w {
 			m.last = nil
@@ -133,18 +140,18 @@ func deliver(answers []group.Answer, err error) {
 	}
 }
 
-// write appends records as one batch; done is called once, when they are durable or could not be written.
-func (s *shard) write(records []record, done func(error)) {
-	s.mu.Lock()
-	s.writeLocked(records, func(_ int64, err error) { done(err) })
-}
-
-// writeLocked is write for who holds the lock, which is given back before anything is answered, and after the batch has
-// its place in the log: records are in the order of events.
+// writeLocked appends records as one batch; done is called once, when they are durable or could not be written. The caller
+// holds the lock, which is given back before anything is answered, and after the batch has its place in the log: records
+// are in the order of events. Removals that found no place, because the disk was full, go with the next batch.
 func (s *shard) writeLocked(records []record, done func(base int64, err error)) {
 	s.writing.Lock()
 	s.mu.Unlock()
-	settle, _ := s.log.append(records, nil, done) // done hears of an error
+	records = append(s.owed, records...)
+	s.owed = nil
+	settle, err := s.log.append(records, nil, done) // done hears of an error
+	if err != nil {
+		s.owed = slices.DeleteFunc(records, func(r record) bool { return r.value != nil })
+	}
 	s.writing.Unlock()
 	settle()
 }

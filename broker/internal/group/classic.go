@@ -156,6 +156,7 @@ func (c *Consumer) Sync(now time.Time, topics Topics, s Sync) Effects {
 	}
 	m.syncBy = time.Time{}
 	m.touch(now, c.cfg)
+	e.Changes = c.changes()
 	sub, _ := readSubscription(topics, m.Classic.Protocols[0].Metadata) // it could be read when the member joined
 	e.Answers = append(e.Answers, Answer{Token: s.Token, Sync: &Synced{
 		ProtocolType: ConsumerProtocol, Protocol: m.Classic.Protocols[0].Name,

@@ -224,6 +224,15 @@ func (c *Consumer) changes() []Change {
 	return sortChanges(out)
 }
 
+// Repeat lets changes that could not be written come with the next event's. Removals are not the group's any more.
+func (c *Consumer) Repeat(changes []Change) {
+	for _, ch := range changes {
+		if !ch.Gone {
+			c.change(ch.Kind, ch.Name)
+		}
+	}
+}
+
 func sortChanges(all []Change) []Change {
 	slices.SortFunc(all, func(a, b Change) int {
 		switch {
