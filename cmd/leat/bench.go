@@ -28,6 +28,8 @@ type benchFlags struct {
 	acks       string
 	comparePID []int
 	config     []string
+
+	compareConfig string
 }
 
 func benchCommand(std stdio) *cobra.Command {
@@ -58,6 +60,7 @@ func benchKind(std stdio, kind, short string) *cobra.Command {
 	f.output.addTo(cmd)
 	fl, l := cmd.Flags(), &f.load
 	fl.StringVar(&f.compare, "compare", "", "another cluster, HOST:PORT: the same load runs there too, in turn")
+	fl.StringVar(&f.compareConfig, "compare-config", "", "the --client-config of --compare, if it is another")
 	fl.IntVar(&f.repeat, "repeat", 1, "how often; medians are printed")
 	fl.IntVar(&l.Partitions, "partitions", 6, "of the topic")
 	fl.StringArrayVar(&f.config, "topic-config", nil, "configuration of the topic, KEY=VALUE")
@@ -173,11 +176,9 @@ func (f *benchFlags) run(ctx context.Context, std stdio) error {
 		return err
 	}
 	debug.SetGCPercent(400) // what is measured is the broker
-	sides := []cluster{f.cluster}
-	if f.compare != "" {
-		other := f.cluster
-		other.brokers = strings.Split(f.compare, ",")
-		sides = append(sides, other)
+	sides, err := f.sides()
+	if err != nil {
+		return err
 	}
 	for _, side := range sides {
 		cl, err := side.client(ctx) // both must be there before anything starts
@@ -200,6 +201,25 @@ func (f *benchFlags) run(ctx context.Context, std stdio) error {
 		return err
 	}
 	return f.verdict(std, runs)
+}
+
+// sides are the cluster that is measured, and the one that it is compared with.
+func (f *benchFlags) sides() ([]cluster, error) {
+	if f.load.Kind == "raw" && len(f.secure) > 0 {
+		return nil, usageError("raw writes its own requests, on plain connections without authentication\n  hint: produce, consume and e2e take a --client-config")
+	}
+	if f.compare == "" {
+		return []cluster{f.cluster}, nil
+	}
+	other := f.cluster
+	other.brokers = strings.Split(f.compare, ",")
+	if f.compareConfig != "" {
+		other.config, other.secure = f.compareConfig, nil
+		if err := other.readConfig(); err != nil {
+			return nil, err
+		}
+	}
+	return []cluster{f.cluster, other}, nil
 }
 
 // one runs the load once on one side.

@@ -14,11 +14,13 @@ type meter struct {
 	pids  []int
 	began time.Time
 	cpu   time.Duration
+	own   time.Duration
 }
 
 func startMeter(pids []int) *meter {
 	m := &meter{pids: pids}
 	m.cpu, _ = processorTime(pids)
+	m.own, _ = processorTime([]int{os.Getpid()})
 	m.began = time.Now()
 	return m
 }
@@ -29,6 +31,9 @@ func (m *meter) rates(name string, records, size int64) []Measure {
 	out := []Measure{
 		{name + " records", "/s", float64(records) / wall, More},
 		{name + " data", "MB/s", float64(size) / wall / 1e6, More},
+	}
+	if own, err := processorTime([]int{os.Getpid()}); err == nil { // as many cores as it has: then the client was the limit
+		out = append(out, Measure{name + " client CPU", "cores", (own - m.own).Seconds() / wall, Less})
 	}
 	return append(out, m.costs(name, wall, size)...)
 }
