@@ -4,11 +4,13 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"net"
 	"os"
@@ -405,6 +407,80 @@ func TestHostileFramesAndAMemoryLimit(t *testing.T) {
 	t.Logf("at most %d MiB resident", most>>20)
 	if most > 192<<20 {
 		t.Errorf("%d MiB resident with a limit of 128 MiB", most>>20)
+	}
+}
+
+// bomb is a batch whose records are a gigabyte of zeros.
+func bomb(t *testing.T) []byte {
+	var packed bytes.Buffer
+	z := gzip.NewWriter(&packed)
+	zeros := make([]byte, 1<<20)
+	for range 1 << 10 {
+		if _, err := z.Write(zeros); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b := batch.NewBuilder(batch.None)
+	b.Append(time.Now().UnixMilli(), []byte("k"), []byte("v"), nil)
+	whole, err := b.Build(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole = append(whole[:batch.HeaderLen:batch.HeaderLen], packed.Bytes()...)
+	binary.BigEndian.PutUint32(whole[8:], uint32(len(whole)-12))
+	binary.BigEndian.PutUint16(whole[21:], uint16(batch.Gzip))
+	binary.BigEndian.PutUint32(whole[17:], crc32.Checksum(whole[21:], crc32.MakeTable(crc32.Castagnoli)))
+	return whole
+}
+
+// TestDecompressionBombs: many clients at once send a megabyte that is a gigabyte, to topics whose records have to be
+// looked at. All are refused, and what that takes is bounded for all of them together.
+func TestDecompressionBombs(t *testing.T) {
+	s := serve(t, t.TempDir(), "", nil)
+	s.topic("recompressed", 1, map[string]*string{"compression.type": kadm.StringPtr("lz4"), "max.message.bytes": kadm.StringPtr("2000000")})
+	s.topic("compacted", 1, map[string]*string{"cleanup.policy": kadm.StringPtr("compact"), "max.message.bytes": kadm.StringPtr("2000000")})
+	records := bomb(t)
+	before := s.resident()
+	var senders sync.WaitGroup
+	for i := range 32 {
+		senders.Go(func() {
+			c, err := s.dial()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			req := produceRequest(t, []string{"recompressed", "compacted"}[i%2], 0).(*kmsg.ProduceRequest)
+			req.Topics[0].Partitions[0].Records = records
+			for range 3 {
+				answer, err := c.ask(req)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if code := produceCode(t, answer); code == 0 {
+					t.Error("a bomb was taken")
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { senders.Wait(); close(done) }()
+	most := int64(0)
+	for running := true; running; time.Sleep(5 * time.Millisecond) {
+		select {
+		case <-done:
+			running = false
+		default:
+			most = max(most, s.resident()-before)
+		}
+	}
+	t.Logf("a bomb of %d bytes; at most %d MiB more memory", len(records), most>>20)
+	if most > 256<<20 {
+		t.Errorf("bombs take %d MiB", most>>20)
 	}
 }
 

@@ -171,6 +171,48 @@ func decompress(dst []byte, codec Codec, src []byte, limit int) ([]byte, error) 
 	}
 }
 
+// measure is how many bytes src becomes, found out without keeping them.
+func measure(codec Codec, src []byte, limit int) (int, error) {
+	var r io.Reader
+	switch codec {
+	case Gzip:
+		z := gzipReaders.Get().(*gzip.Reader)
+		defer gzipReaders.Put(z)
+		if err := z.Reset(bytes.NewReader(src)); err != nil {
+			return 0, fmt.Errorf("%w: gzip: %w", ErrCorrupt, err)
+		}
+		r = z
+	case LZ4:
+		z := lz4Readers.Get().(*lz4.Reader)
+		defer lz4Readers.Put(z)
+		z.Reset(bytes.NewReader(src))
+		r = z
+	case Zstd:
+		z := zstdReaders.Get().(*zstd.Decoder)
+		defer zstdReaders.Put(z)
+		if err := z.Reset(bytes.NewReader(src)); err != nil {
+			return 0, fmt.Errorf("%w: zstd: %w", ErrCorrupt, err)
+		}
+		r = z
+	case Snappy:
+		return measureSnappy(src, limit)
+	default:
+		return 0, fmt.Errorf("%w: %s", ErrCorrupt, codec)
+	}
+	n, buf := 0, make([]byte, 32<<10)
+	for {
+		got, err := r.Read(buf)
+		switch n += got; {
+		case n > limit:
+			return 0, ErrTooBig
+		case errors.Is(err, io.EOF):
+			return n, nil
+		case err != nil:
+			return 0, fmt.Errorf("%w: %w", ErrCorrupt, err)
+		}
+	}
+}
+
 // readAll grows dst only as fast as bytes really come, so that a claim of size alone costs nothing.
 func readAll(dst []byte, r io.Reader, limit int) ([]byte, error) {
 	for {
@@ -195,41 +237,68 @@ var xerial = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
 
 const xerialHeader = 16 // magic, version, lowest compatible version
 
-func unsnappy(dst, src []byte, limit int) ([]byte, error) {
+// snappyBlocks calls each with the blocks of src.
+func snappyBlocks(src []byte, each func(block []byte) error) error {
 	if !bytes.HasPrefix(src, xerial) {
-		return unsnappyBlock(dst, src, limit)
+		return each(src)
 	}
 	if len(src) < xerialHeader {
-		return nil, fmt.Errorf("%w: snappy framing", ErrCorrupt)
+		return fmt.Errorf("%w: snappy framing", ErrCorrupt)
 	}
 	for src = src[xerialHeader:]; len(src) > 0; {
 		if len(src) < 4 {
-			return nil, fmt.Errorf("%w: snappy framing", ErrCorrupt)
+			return fmt.Errorf("%w: snappy framing", ErrCorrupt)
 		}
 		size := binary.BigEndian.Uint32(src)
 		if uint64(size) > uint64(len(src)-4) {
-			return nil, fmt.Errorf("%w: snappy block of %d bytes", ErrCorrupt, size)
+			return fmt.Errorf("%w: snappy block of %d bytes", ErrCorrupt, size)
 		}
-		var err error
-		if dst, err = unsnappyBlock(dst, src[4:4+size], limit); err != nil {
-			return nil, err
+		if err := each(src[4 : 4+size]); err != nil {
+			return err
 		}
 		src = src[4+size:]
+	}
+	return nil
+}
+
+func unsnappy(dst, src []byte, limit int) ([]byte, error) {
+	err := snappyBlocks(src, func(block []byte) (err error) {
+		dst, err = unsnappyBlock(dst, block, limit)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	return dst, nil
 }
 
-func unsnappyBlock(dst, src []byte, limit int) ([]byte, error) {
+// measureSnappy believes what blocks say of themselves, as far as they can.
+func measureSnappy(src []byte, limit int) (n int, err error) {
+	err = snappyBlocks(src, func(block []byte) error {
+		size, err := snappyLen(block, limit-n)
+		n += size
+		return err
+	})
+	return n, err
+}
+
+func snappyLen(src []byte, limit int) (int, error) {
 	n, err := s2.DecodedLen(src)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%w: snappy: %w", ErrCorrupt, err)
+	case n > limit:
+		return 0, ErrTooBig
+	case n > 64*len(src): // a block can hold at most about 22 times its size: a copy of 64 bytes takes 3
+		return 0, fmt.Errorf("%w: snappy block of %d bytes claims %d", ErrCorrupt, len(src), n)
+	}
+	return n, nil
+}
+
+func unsnappyBlock(dst, src []byte, limit int) ([]byte, error) {
+	n, err := snappyLen(src, limit-len(dst))
 	if err != nil {
-		return nil, fmt.Errorf("%w: snappy: %w", ErrCorrupt, err)
-	}
-	if n > limit-len(dst) {
-		return nil, ErrTooBig
-	}
-	// A snappy block can hold at most about 22 times its size (a copy of 64 bytes takes 3).
-	if n > 64*len(src) {
-		return nil, fmt.Errorf("%w: snappy block of %d bytes claims %d", ErrCorrupt, len(src), n)
+		return nil, err
 	}
 	at := len(dst)
 	dst = append(dst, make([]byte, n)...)

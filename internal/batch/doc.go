@@ -4,13 +4,14 @@
 // It lives outside broker/ because three rooms handle the same bytes: the log, the plugin SDK and streams (docs/adr/0001).
 //
 // Promises: nothing here trusts its input: lengths are checked before they are used, decompression is bounded by
-// [Limits], and a damaged batch is an error, never a panic. Walk and the Builder allocate nothing per record once
+// [Limits], and by [Within] for all batches that a process looks into for others; a damaged batch is an error, never a panic. Walk and the Builder allocate nothing per record once
 // their scratch memory has grown.
 //
 // Must not know: topics, partitions, files, sockets, protocol structs.
 //
 // Called by: broker/internal/{storage,replica,api,coord,quorum}, internal/kafka, connect/sdk, connect, streams.
 // Goroutines and locks: none; a Builder and a Scratch belong to one goroutine, codecs' shared state is in sync.Pools.
+// [Within] waits for memory.
 //
 // Tested by: round trips against kmsg's reader, a fuzz target with an allocation bound, allocation budgets.
 //

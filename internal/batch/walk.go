@@ -38,6 +38,38 @@ type Scratch struct {
 	kept    []byte // records of a batch that is being rewritten
 }
 
+// reserve makes room for n decompressed bytes, and the one that says that there are no more.
+func (s *Scratch) reserve(n int) {
+	if cap(s.plain) <= n {
+		s.plain = make([]byte, 0, n+1)
+	}
+}
+
+// trim forgets memory beyond keep bytes.
+func (s *Scratch) trim(keep int) {
+	if cap(s.plain) > keep {
+		s.plain = nil
+	}
+	if cap(s.kept) > keep {
+		s.kept = nil
+	}
+}
+
+// Measure is how many bytes the records of b have after decompression, up to limit, beyond which it is ErrTooBig. It costs
+// time, but no memory.
+func Measure(b []byte, limit int) (int, error) {
+	h, err := ReadHeader(b)
+	switch {
+	case err != nil:
+		return 0, err
+	case len(b) < h.Size():
+		return 0, ErrShort
+	case h.Codec() == None:
+		return h.Size() - HeaderLen, nil
+	}
+	return measure(h.Codec(), b[HeaderLen:h.Size()], limit)
+}
+
 // Records returns the encoded records of b, decompressed into scratch when needed.
 func Records(b []byte, lim Limits, scratch *Scratch) (Header, []byte, error) {
 	h, err := ReadHeader(b)

@@ -88,17 +88,20 @@ func (w *workshop) inspect(b []byte, other bool, cfg *Config, now time.Time) ([]
 	h, _ := batch.ReadHeader(b) // checked
 	rules := rules{cfg: cfg, base: h.BaseTimestamp}
 	rules.oldest, rules.newest = cfg.times(now)
-	limits := batch.Limits{MaxDecompressed: cfg.mostDecompressed()}
-	var err error
+	most := cfg.mostDecompressed()
+	err := batch.Within(b, most, &w.scratch, func(limits batch.Limits) (err error) {
+		if other {
+			w.out, err = batch.Recompress(w.out[:0], b, cfg.Compression.Codec, cfg.Compression.Level, limits, &w.scratch, rules.look)
+			return err
+		}
+		return batch.Walk(b, limits, &w.scratch, rules.look)
+	})
 	if other {
-		w.out, err = batch.Recompress(w.out[:0], b, cfg.Compression.Codec, cfg.Compression.Level, limits, &w.scratch, rules.look)
 		b = w.out
-	} else {
-		err = batch.Walk(b, limits, &w.scratch, rules.look)
 	}
 	switch {
 	case errors.Is(err, batch.ErrTooBig):
-		return nil, fmt.Errorf("%w: its records are more than %d bytes before compression, which max.decompressed.message.bytes and max.message.bytes allow", ErrInvalidRecord, limits.MaxDecompressed)
+		return nil, fmt.Errorf("%w: its records are more than %d bytes before compression, which max.decompressed.message.bytes and max.message.bytes allow", ErrInvalidRecord, most)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	case !cfg.LogAppendTime && cfg.TimestampAfter > 0 && h.MaxTimestamp > rules.newest && rules.count == 0:

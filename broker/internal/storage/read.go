@@ -329,11 +329,13 @@ func (s span) records(h batch.Header, pos int64, fn func(offset, ts int64) error
 		return err
 	}
 	var scratch batch.Scratch
-	return batch.Walk(raw, batch.Limits{}, &scratch, func(r *batch.Record) error {
-		ts := h.BaseTimestamp + r.TimestampDelta
-		if h.LogAppendTime() {
-			ts = h.MaxTimestamp
-		}
-		return fn(h.BaseOffset+int64(r.OffsetDelta), ts)
+	return batch.Within(raw, batch.DefaultMaxDecompressed, &scratch, func(limits batch.Limits) error {
+		return batch.Walk(raw, limits, &scratch, func(r *batch.Record) error {
+			ts := h.BaseTimestamp + r.TimestampDelta
+			if h.LogAppendTime() {
+				ts = h.MaxTimestamp
+			}
+			return fn(h.BaseOffset+int64(r.OffsetDelta), ts)
+		})
 	})
 }
