@@ -16,7 +16,7 @@ func (a *API) saslAuthenticate(c *Call, req *kmsg.SASLAuthenticateRequest, resp 
 	resp.SASLAuthBytes = []byte{}
 	reply, lifetime, err := a.proveStep(c, req.SASLAuthBytes)
 	if errors.Is(err, auth.ErrFailed) { // what exactly is wrong is for the audit log
-		return worded(kerr.SaslAuthenticationFailed, "Authentication failed: invalid credentials, or ones that this listener does not take.")
+		return worded(kerr.SaslAuthenticationFailed, "Authentication failed during authentication due to invalid credentials with SASL mechanism %s", c.Session.Mechanism())
 	}
 	if err != nil {
 		return err

@@ -81,6 +81,14 @@ func (s *Session) Raw() bool { return s.raw && s.exchange != nil }
 // Expires is when the client must have proven anew who it is; zero: never.
 func (s *Session) Expires() time.Time { return s.expires }
 
+// Mechanism is that of the last handshake that was accepted; empty: there was none.
+func (s *Session) Mechanism() string {
+	if s.mechanism == nil {
+		return ""
+	}
+	return s.mechanism.Name()
+}
+
 // Gate is where the session started.
 func (s *Session) Gate() *Gate { return s.gate }
 

@@ -183,6 +183,9 @@ func (c *conn) next() error {
 		}
 		limit = min(limit, lockedFrameMax)
 	}
+	if c.expired() && !beforeProof(key) {
+		return errExpired
+	}
 	if size < frameMin || size > limit {
 		return fmt.Errorf("a request of %d bytes for API %d: from %d to %d bytes are accepted", size, key, frameMin, limit)
 	}

@@ -23,6 +23,7 @@ type Door struct {
 const (
 	proofTime      = 30 * time.Second // for a client to prove who it is
 	lockedFrameMax = 16 << 10         // the largest frame before that
+	proofGrace     = 5 * time.Second  // for what is under way when a proof expires
 	keyHandshake   = 17
 	keyVersions    = 18
 	keyProve       = 36
@@ -39,7 +40,7 @@ type proof struct {
 	who     auth.Principal
 	session *auth.Session // nil: nobody is asked
 	until   time.Time     // when a client must have proven who it is
-	expiry  *time.Timer   // closes the connection when the proof has expired
+	expiry  *time.Timer   // ends what is under way long after the proof has expired
 }
 
 // meet wraps a connection as the door asks for.
@@ -138,6 +139,7 @@ func (c *conn) proven(key int16) error {
 		return fmt.Errorf("%w: %w", errTold, err)
 	}
 	if end := c.session.Expires(); c.session.Open() && !end.IsZero() {
+		end = end.Add(proofGrace)
 		if c.expiry == nil {
 			c.expiry = time.AfterFunc(time.Until(end), c.expire)
 		} else {
@@ -147,8 +149,20 @@ func (c *conn) proven(key int16) error {
 	return nil
 }
 
-// expire ends the connection: what it waits for is no longer for this client.
+// expired tells whether the client must prove anew who it is before anything else. Clients do so when they need the
+// connection again, which may be later than their proof lasts.
+func (c *conn) expired() bool {
+	return c.session != nil && !c.session.Expires().IsZero() && time.Now().After(c.session.Expires())
+}
+
+// expire ends the connection if it still waits for an answer: that is no longer for this client.
 func (c *conn) expire() {
+	c.mu.Lock()
+	idle := len(c.queue) == 0
+	c.mu.Unlock()
+	if idle {
+		return
+	}
 	c.report(errExpired)
 	c.cancel(errExpired)
 	c.close()
