@@ -138,8 +138,7 @@ func (c *commits) commit(logs []*Log) {
 		c.alone(together)
 		return
 	}
-	c.dir.syncing.Add(1)
-	go func() { // the next commit need not wait until all are told
+	tell := func() {
 		defer c.dir.syncing.Done()
 		waiters := 0
 		for i, l := range together {
@@ -148,7 +147,20 @@ func (c *commits) commit(logs []*Log) {
 			l.next()
 		}
 		c.dir.stats.synced(begin, size, waiters, err)
-	}()
+	}
+	c.dir.syncing.Add(1)
+	if c.waiting() { // the next commit need not wait until all are told
+		go tell()
+	} else {
+		tell()
+	}
+}
+
+// waiting tells whether there is another commit to begin with.
+func (c *commits) waiting() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.queue) > 0
 }
 
 // alone syncs the files of each log.
