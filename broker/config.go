@@ -98,6 +98,7 @@ func (c Config) resolve() (*plan, error) {
 	if p.listeners, err = c.listeners(p.config); err != nil {
 		return nil, err
 	}
+	showListeners(p.config, p.listeners)
 	for _, l := range p.listeners {
 		if err := checkListener(p.config, l); err != nil {
 			return nil, err

@@ -200,3 +200,18 @@ func wildcard(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "" || ip != nil && ip.IsUnspecified()
 }
+
+// showListeners makes the listeners what tools are shown, whatever flag or property they come from.
+func showListeners(config *meta.BrokerConfig, listeners []listener) {
+	var at, told []string
+	for _, l := range listeners {
+		at = append(at, l.name+"://"+l.addr)
+		if l.advertised != "" {
+			told = append(told, l.name+"://"+l.advertised)
+		}
+	}
+	config.Started("listeners", strings.Join(at, ","))
+	if len(told) > 0 {
+		config.Started("advertised.listeners", strings.Join(told, ","))
+	}
+}

@@ -54,11 +54,22 @@ func (s *Server) remove(c *conn) {
 // later: a client that is closed at once comes back at once.
 func (s *Server) tooSoon(nc net.Conn) bool {
 	wait, ok := s.api.Quotas.Connect(host(nc.RemoteAddr().String()), time.Now())
-	if !ok {
-		time.AfterFunc(wait, func() { _ = nc.Close() })
+	switch {
+	case ok:
+	case s.delayed.Add(1) > mostDelayed: // each of them has a descriptor
+		s.delayed.Add(-1)
+		_ = nc.Close()
+	default:
+		time.AfterFunc(wait, func() {
+			s.delayed.Add(-1)
+			_ = nc.Close()
+		})
 	}
 	return !ok
 }
+
+// mostDelayed is how many connections may wait to be closed.
+const mostDelayed = 256
 
 // pace keeps a listener from accepting more than Limits.Rate. false: the server has stopped.
 func (s *Server) pace() bool {

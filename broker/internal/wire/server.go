@@ -36,6 +36,7 @@ type Server struct {
 
 	limits   atomic.Pointer[Limits]
 	accepted quota.Rate
+	delayed  atomic.Int64 // connections beyond a quota that are closed a little later
 
 	mu        sync.Mutex
 	conns     map[*conn]struct{}
