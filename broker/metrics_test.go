@@ -16,6 +16,7 @@ import (
 
 	"github.com/leatstream/leat/broker"
 	"github.com/leatstream/leat/broker/brokertest"
+	"github.com/leatstream/leat/internal/obs"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -105,7 +106,7 @@ func TestMetrics(t *testing.T) {
 		`leat_throttles_total{quota="producer_byte_rate"}`:                                    0,
 		`leat_maintenance_failures_total{work="compaction"}`:                                  0,
 		`leat_wal_damage`:                                                                     0,
-		`leat_panics_total`:                                                                   0,
+		`leat_panics_total`:                                                                   float64(obs.Panics()), // of this process
 		`kafka_brokers`:                                                                       1,
 		`kafka_topic_partitions{topic="t"}`:                                                   2,
 		`kafka_consumergroup_members{consumergroup="g"}`:                                      1,
