@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -25,6 +26,8 @@ const (
 	walFiles     = 4
 	walFileBytes = 16 << 20 // of each
 	walPage      = 4 << 10  // blocks begin at a multiple of it
+
+	walRetry = 10 * time.Second // after a file could not be made, for want of space most likely
 
 	walMemoryBytes = 64 << 10 // of each where the files are memory
 
@@ -44,7 +47,7 @@ type wal struct {
 	files    []*walFile
 	active   *walFile // nil: none yet
 	creating bool
-	broken   bool      // a file could not be made: logs are synced by themselves
+	retry    time.Time // not before, because a file could not be made: logs are synced by themselves
 	next     uint64    // sequence number of the next block
 	changed  sync.Cond // a file was made, or its logs are synced
 }
@@ -101,7 +104,7 @@ func (w *wal) hasRoom() bool {
 	if w.free() != nil {
 		return true
 	}
-	if !w.creating && !w.broken && len(w.files) < walFiles {
+	if !w.creating && len(w.files) < walFiles && time.Now().After(w.retry) {
 		w.creating = true
 		w.dir.syncing.Add(1)
 		go w.create()
@@ -133,7 +136,7 @@ func (w *wal) create() {
 	defer w.changed.Broadcast()
 	w.creating = false
 	if err != nil {
-		w.broken = true
+		w.retry = time.Now().Add(walRetry)
 		return
 	}
 	w.files = append(w.files, f)
@@ -309,10 +312,15 @@ func (w *wal) awaitRoom() error {
 		if err := w.dir.Offline(); err != nil {
 			return err
 		}
+		if !w.creating && !slices.ContainsFunc(w.files, func(f *walFile) bool { return f.full }) {
+			return errNoRoom
+		}
 		w.changed.Wait()
 	}
 	return nil
 }
+
+var errNoRoom = errors.New("the write-ahead log has no room, and there is none for another file of it")
 
 // close ends the files, whose logs are closed, and so synced, by now.
 func (w *wal) close() error {
