@@ -127,6 +127,9 @@ func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
 		if err == nil {
 			err = checkCodec(c.Version, w.records)
 		}
+		if err == nil && transactional == "" {
+			err = notTransactional(w.records)
+		}
 		if err != nil {
 			p.done(at, replica.Result{}, err)
 			continue

@@ -6,6 +6,7 @@ import (
 
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/leatstream/leat/internal/batch"
+	"github.com/twmb/franz-go/pkg/kerr"
 )
 
 // produceImplicit is the version of Produce from which on a partition becomes part of the transaction by being written to
@@ -26,6 +27,15 @@ type enlistKey struct {
 	partition *replica.Partition
 	producer  int64
 	epoch     int16
+}
+
+// notTransactional refuses a batch of a transaction in a request that names none: nobody has asked whether the client may
+// write in that transaction (CVE-2018-17196).
+func notTransactional(records []byte) error {
+	if h, err := batch.ReadHeader(records); err == nil && h.Transactional() {
+		return kerr.TransactionalIDAuthorizationFailed
+	}
+	return nil
 }
 
 // appendTransactional appends a batch whose producer is in a transaction. The first of them for a partition asks the

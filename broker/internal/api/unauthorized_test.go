@@ -12,6 +12,7 @@ import (
 	"github.com/leatstream/leat/broker/internal/api/apitest"
 	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/leatstream/leat/internal/batch"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -365,4 +366,45 @@ func state(t *testing.T, r *apitest.Rig) string {
 		t.Fatal(err)
 	}
 	return text + fmt.Sprintf("\n%+v", groups)
+}
+
+// TestNobodyJoinsAnothersTransaction: who may write to the topic, and knows the producer id, still needs the transactional
+// id to write into a transaction that is open there (CVE-2018-17196).
+func TestNobodyJoinsAnothersTransaction(t *testing.T) {
+	r := guarded(t)
+	r.Topic("t", 1)
+	begin := kmsg.NewPtrInitProducerIDRequest()
+	begin.Version, begin.TransactionalID, begin.TransactionTimeoutMillis = 4, kmsg.StringPtr("alice's"), 60_000
+	id := r.Ask(begin).(*kmsg.InitProducerIDResponse)
+	if id.ErrorCode != 0 {
+		t.Fatal(kerr.ErrorForCode(id.ErrorCode))
+	}
+	produce := func(transactionalID *string, sequence int32) int16 {
+		req := kmsg.NewPtrProduceRequest()
+		req.Version, req.Acks, req.TransactionID = 12, -1, transactionalID
+		raw := apitest.Batch(t, "record")
+		batch.SetTransactional(raw)
+		batch.SetProducer(raw, id.ProducerID, id.ProducerEpoch, sequence)
+		batch.Seal(raw)
+		rt, rp := kmsg.NewProduceRequestTopic(), kmsg.NewProduceRequestTopicPartition()
+		rt.Topic, rp.Records = "t", raw
+		rt.Partitions = append(rt.Partitions, rp)
+		req.Topics = append(req.Topics, rt)
+		return r.Ask(req).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode
+	}
+	if c := produce(begin.TransactionalID, 0); c != 0 {
+		t.Fatal(kerr.ErrorForCode(c))
+	}
+	acls := []auth.ACL{{Kind: auth.Topic, Pattern: auth.Literal, Name: "t", Principal: "User:mallory", Host: "*", Operation: auth.Write, Permission: auth.Allow}}
+	r.API.Auth.(*auth.Standard).Follow(slices.Values(acls))
+	r.Who = auth.Principal{Type: "User", Name: "mallory"}
+	before := state(t, r)
+	for _, name := range []*string{nil, kmsg.StringPtr(""), begin.TransactionalID} {
+		if c := produce(name, 1); c != kerr.TransactionalIDAuthorizationFailed.Code {
+			t.Errorf("%v: %v", name, kerr.ErrorForCode(c))
+		}
+	}
+	if after := state(t, r); after != before {
+		t.Errorf("something was written: from\n%s\nto\n%s", before, after)
+	}
 }
