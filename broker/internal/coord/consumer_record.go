@@ -95,10 +95,10 @@ func appendMember(v []byte, x *group.ConsumerMember) []byte {
 	v = kbin.AppendCompactNullableString(v, nullable(x.Regex))
 	v = kbin.AppendInt32(v, int32(x.RebalanceTimeout.Milliseconds()))
 	v = kbin.AppendCompactNullableString(v, nullable(x.Assignor))
-	if x.Classic == nil {
-		return append(v, 0)
+	if x.Classic == nil { // said in so many words: what is missing would be an empty one
+		return appendTag(v, []byte{0})
 	}
-	side := kbin.AppendInt8(nil, 1) // it is there
+	side := []byte{1}
 	side = kbin.AppendInt32(side, int32(x.Classic.SessionTimeout.Milliseconds()))
 	side = kbin.AppendCompactArrayLen(side, len(x.Classic.Protocols))
 	for _, p := range x.Classic.Protocols {
@@ -245,7 +245,7 @@ func readMember(v *kbin.Reader, x *group.ConsumerMember) {
 	x.RebalanceTimeout = time.Duration(v.Int32()) * time.Millisecond
 	x.Assignor = text(v.CompactNullableString())
 	x.Classic = readTag(v, func(f *kbin.Reader) *group.ClassicSide {
-		if f.Int8() < 0 {
+		if f.Uvarint() == 0 {
 			return nil
 		}
 		side := &group.ClassicSide{SessionTimeout: time.Duration(f.Int32()) * time.Millisecond}

@@ -1,8 +1,13 @@
 package coord
 
 import (
+	"bytes"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"os"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +93,46 @@ func TestConsumerGroupsAreWhatTheirRecordsSay(t *testing.T) {
 			t.Fatalf("%+v is left", left)
 		}
 	})
+}
+
+// TestRecordsAreKafkas reads what Kafka has written, and writes the same.
+func TestRecordsAreKafkas(t *testing.T) {
+	file, err := os.ReadFile("testdata/kafka_records.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups := map[string]*group.Consumer{}
+	records := map[string]record{}
+	for line := range strings.Lines(string(file)) {
+		if strings.HasPrefix(line, "#") {
+			continue
+		}
+		fields := strings.Fields(line)
+		key, err1 := hex.DecodeString(fields[1])
+		value, err2 := hex.DecodeString(fields[2])
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		records[fields[0]] = record{key, value}
+		if _, err := replayConsumer(key, value, groups, func(id string) *group.Consumer { return group.NewConsumer(id, group.Config{}, nil) }); err != nil {
+			t.Fatalf("%s: %v", fields[0], err)
+		}
+	}
+	at := time.UnixMilli(1_700_000_000_000)
+	m := &managed{id: "g", consumer: groups["g"], shard: &shard{groupsOf: &Groups{cfg: Config{Clock: func() time.Time { return at }}}}}
+	for name, ch := range map[string]group.Change{
+		"epoch": {Kind: group.EpochChange}, "targetepoch": {Kind: group.TargetEpochChange}, "regex": {Kind: group.RegexChange, Name: "x.*"},
+		"member": {Kind: group.MemberChange, Name: "m"}, "classic": {Kind: group.MemberChange, Name: "n"},
+		"target": {Kind: group.TargetChange, Name: "m"}, "current": {Kind: group.CurrentChange, Name: "m"},
+	} {
+		if got, want := consumerRecord(m, ch), records[name]; !bytes.Equal(got.key, want.key) || !bytes.Equal(got.value, want.value) {
+			t.Errorf("%s\n%x %x\nKafka's\n%x %x", name, got.key, got.value, want.key, want.value)
+		}
+	}
+	n := m.consumer.Members["n"] // its record is of Kafka before 4.3, without epochs: then they are the member's
+	if n.Classic == nil || n.Epoch != 6 || n.Assigned[group.TopicPartition{Topic: group.TopicID{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}, Index: 2}] != 6 {
+		t.Errorf("%+v", n)
+	}
 }
 
 // TestOffsetsOfEveryVersion: what Kafka has written since 0.8 is understood.
