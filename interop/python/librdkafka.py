@@ -113,6 +113,17 @@ def transactions(boot):
         assert e.args[0].code() in (-144, -172, 47, 90), e  # fenced, by its several names
 
 
+def hold_open(boot):
+    """An open transaction, for as long as this process lives."""
+    producer = Producer({"bootstrap.servers": boot, "transactional.id": "tools-open"})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    for n in range(5):
+        producer.produce("tools-txn-open", str(n))
+    producer.flush()
+    time.sleep(PATIENCE)
+
+
 def admin(boot):
     a = AdminClient({"bootstrap.servers": boot})
     topic, group = "librdkafka-admin", "librdkafka-admin-group"
@@ -172,4 +183,4 @@ def delete_records(boot):
 
 
 run(sys.argv[1], {"librdkafka": roundtrip, "librdkafka-next": next_protocol, "librdkafka-txn": transactions, "librdkafka-admin": admin,
-                  "librdkafka-delete-records": delete_records}, sys.argv[2:])
+                  "librdkafka-delete-records": delete_records, "librdkafka-open": hold_open}, sys.argv[2:])

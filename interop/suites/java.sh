@@ -1,2 +1,2 @@
 # Apache's Java client.
-"${jvm[@]}" -cp "$tools" Main "$boot" java java-admin
+java_part java java-admin
