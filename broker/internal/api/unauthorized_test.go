@@ -408,3 +408,36 @@ func TestNobodyJoinsAnothersTransaction(t *testing.T) {
 		t.Errorf("something was written: from\n%s\nto\n%s", before, after)
 	}
 }
+
+// TestAGroupIsNotItsTopics: who may do everything with a group and a transaction still may not name another's topic in
+// them. It is refused with the topic's code, and the topic stays as it is.
+func TestAGroupIsNotItsTopics(t *testing.T) {
+	r := guarded(t)
+	id := secrets(t, r)
+	produced = apitest.Batch(t, "more")
+	half := auth.Principal{Type: "User", Name: "half"}
+	var acls []auth.ACL
+	for _, kind := range []auth.Kind{auth.Group, auth.TransactionalID} {
+		acls = append(acls, auth.ACL{Kind: kind, Pattern: auth.Literal, Name: "t", Principal: half.String(), Host: "*", Operation: auth.All, Permission: auth.Allow})
+	}
+	r.API.Auth.(*auth.Standard).Follow(slices.Values(acls))
+	r.Who = half
+	named := map[int16]int16{0: 3, 1: 4, 2: 1, 8: 2, 9: 1, 24: 0, 28: 0, 47: 0, 68: 0} // and the first version that has a place for the code
+	end, err := r.Replicas.Get(replica.ID{Topic: id}).EndOffset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	walk(t, id, func(t *testing.T, _ expectation, make func() kmsg.Request) {
+		req := make()
+		since, ok := named[req.Key()]
+		if !ok || req.GetVersion() < since || req.Key() == 24 && req.GetVersion() > 3 { // which brokers send each other
+			return
+		}
+		if codes := codesOf(r.Ask(req)); !slices.Contains(codes, kerr.TopicAuthorizationFailed.Code) {
+			t.Errorf("version %d: codes %v", req.GetVersion(), codes)
+		}
+	})
+	if now, err := r.Replicas.Get(replica.ID{Topic: id}).EndOffset(); err != nil || now != end {
+		t.Errorf("the topic ends at %d, not %d (%v)", now, end, err)
+	}
+}
