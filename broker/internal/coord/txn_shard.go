@@ -114,7 +114,7 @@ func (s *txnShard) move(x *tracked, next *txn.Txn, done func(error)) {
 	x.persisting++
 	settle, err := s.log.append([]record{r}, nil, func(_ int64, err error) {
 		if err != nil {
-			s.txnsOf.cfg.Log.Error("a transaction's state cannot be written", "transactional id", x.ID, "state", next.State, "error", err)
+			s.txnsOf.cfg.Log.Error("a transaction's state cannot be written", "transactional id", next.ID, "state", next.State, "error", err)
 			err = kerr.CoordinatorNotAvailable
 		}
 		done(err)
@@ -214,13 +214,13 @@ func (s *txnShard) mark(x *tracked) {
 	if x.V2 {
 		m.Version = 2
 	}
-	partitions := x.Partitions
+	id, partitions := x.ID, x.Partitions
 	s.mu.Unlock()
 	var mu sync.Mutex
 	left, failed := len(partitions), false
 	for _, p := range partitions {
 		s.txnsOf.Mark(p, m, func(err error) {
-			if err = s.lasting(x, p, err); err == nil {
+			if err = s.lasting(id, p, err); err == nil {
 				s.mu.Lock()
 				x.Txn = x.Marked(p)
 				s.mu.Unlock()
@@ -239,15 +239,15 @@ func (s *txnShard) mark(x *tracked) {
 
 // lasting is nil for errors of markers that no second try helps: the partition has gone, or has moved on to a later
 // epoch, so that nothing of the transaction can be open there.
-func (s *txnShard) lasting(x *tracked, p txn.Partition, err error) error {
+func (s *txnShard) lasting(id string, p txn.Partition, err error) error {
 	switch {
 	case err == nil || isGone(err):
 		return nil
 	case isFenced(err):
-		s.txnsOf.cfg.Log.Warn("a partition is beyond the transaction that ends", "transactional id", x.ID, "partition", fmt.Sprintf("%s-%d", p.Topic, p.Index), "error", err)
+		s.txnsOf.cfg.Log.Warn("a partition is beyond the transaction that ends", "transactional id", id, "partition", fmt.Sprintf("%s-%d", p.Topic, p.Index), "error", err)
 		return nil
 	}
-	s.txnsOf.cfg.Log.Error("a marker cannot be written yet", "transactional id", x.ID, "partition", fmt.Sprintf("%s-%d", p.Topic, p.Index), "error", err)
+	s.txnsOf.cfg.Log.Error("a marker cannot be written yet", "transactional id", id, "partition", fmt.Sprintf("%s-%d", p.Topic, p.Index), "error", err)
 	return err
 }
 

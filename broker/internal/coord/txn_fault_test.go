@@ -1,0 +1,153 @@
+package coord_test
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+	"github.com/leatstream/leat/broker/internal/api/apitest"
+	"github.com/leatstream/leat/broker/internal/coord"
+	"github.com/leatstream/leat/broker/internal/txn"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const patience = 20 * time.Second
+
+// eventually waits until ok.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("it does not happen: %s", what)
+		}
+	}
+}
+
+// fullTopic is a disk that refuses to write to the partitions of one topic while it is set.
+type fullTopic struct{ topic atomic.Pointer[string] }
+
+func (f *fullTopic) MaybeError(op errorfs.Op) error {
+	if t := f.topic.Load(); t != nil && op.Kind.ReadOrWrite() == errorfs.OpIsWrite && strings.Contains(op.Path, *t) {
+		return syscall.ENOSPC
+	}
+	return nil
+}
+
+func (f *fullTopic) String() string { return "full topic" }
+
+func (f *fullTopic) set(r *apitest.Rig, topic string) {
+	id := r.Meta.Image().Topic(topic).ID
+	dir := hex.EncodeToString(id[:])
+	f.topic.Store(&dir)
+}
+
+// TestAFullDiskDelaysTransactions: what cannot be written is not answered as done, and goes on when there is room.
+func TestAFullDiskDelaysTransactions(t *testing.T) {
+	ctx := context.Background()
+	disk := &fullTopic{}
+	r := apitest.New(t, errorfs.Wrap(vfs.NewMem(), disk), "data", nil)
+	r.Topic("t", 2)
+	c := &client{t: t, r: r, v2: true}
+	c.init()
+	c.write(0, 0)
+
+	disk.set(r, coord.TransactionsTopic) // the outcome cannot be decided
+	end := func(done func(error)) {
+		r.API.Txns.End(ctx, "tx", c.p, true, true, func(p txn.Producer, err error) {
+			if err == nil {
+				c.p = p
+			}
+			done(err)
+		})
+	}
+	if err := wait(t, end); !errors.Is(err, kerr.CoordinatorNotAvailable) {
+		t.Fatalf("a full disk: %v", err)
+	}
+	if x, err := r.API.Txns.Describe(ctx, "tx"); err != nil || x.State != txn.Ongoing {
+		t.Fatalf("%+v %v", x, err)
+	}
+
+	disk.set(r, "t") // it can be, and the markers cannot be written
+	if err := wait(t, end); err != nil {
+		t.Fatal(err)
+	}
+	x, err := r.API.Txns.Describe(ctx, "tx")
+	if err != nil || x.State != txn.PrepareCommit || !slices.Equal(x.Partitions, []txn.Partition{{Topic: "t", Index: 0}, {Topic: "t", Index: 1}}) {
+		t.Fatalf("%+v %v", x, err)
+	}
+	if err := wait(t, func(done func(error)) {
+		r.API.Txns.Add(ctx, "tx", c.p, true, []txn.Partition{{Topic: "t", Index: 0}}, done)
+	}); !errors.Is(err, kerr.ConcurrentTransactions) {
+		t.Errorf("the next transaction begins before the last one has ended: %v", err)
+	}
+
+	disk.topic.Store(nil)
+	eventually(t, "the transaction is complete", func() bool {
+		x, err := r.API.Txns.Describe(ctx, "tx")
+		return err == nil && x.State == txn.CompleteCommit
+	})
+	if got := visible(t, r, 1); !slices.Equal(got, []int{0}) {
+		t.Errorf("consumers see %v", got)
+	}
+	c.write(1, 0)
+	c.end(true)
+	if got := visible(t, r, 0); !slices.Equal(got, []int{0, 1}) {
+		t.Errorf("consumers see %v", got)
+	}
+}
+
+// TestADeletedTopicHoldsNothingUp: its partitions need no marker.
+func TestADeletedTopicHoldsNothingUp(t *testing.T) {
+	r := apitest.New(t, vfs.NewMem(), "data", nil)
+	r.Topic("t", 2)
+	c := &client{t: t, r: r, v2: true}
+	c.init()
+	c.write(0, 0)
+	remove := kmsg.NewPtrDeleteTopicsRequest()
+	remove.Version, remove.TopicNames = 1, []string{"t"}
+	r.Ask(remove)
+	c.end(true)
+	c.init()
+	if x, err := r.API.Txns.Describe(context.Background(), "tx"); err != nil || x.State != txn.Empty {
+		t.Errorf("%+v %v", x, err)
+	}
+}
+
+// TestUnusedTransactionalIDsGo: after transactional.id.expiration.ms, for good.
+func TestUnusedTransactionalIDsGo(t *testing.T) {
+	ctx := context.Background()
+	fs := vfs.NewCrashableMem()
+	r := apitest.New(t, fs, "data", map[string]string{"transactional.id.expiration.ms": "50"})
+	r.Topic("t", 2)
+	c := &client{t: t, r: r, v2: true}
+	c.init()
+	was := c.p
+	eventually(t, "the transactional id expires", func() bool {
+		_, err := r.API.Txns.Describe(ctx, "tx")
+		return errors.Is(err, kerr.TransactionalIDNotFound)
+	})
+	if err := wait(t, func(done func(error)) {
+		r.API.Txns.Add(ctx, "tx", was, true, []txn.Partition{{Topic: "t", Index: 0}}, done)
+	}); !errors.Is(err, kerr.InvalidProducerIDMapping) {
+		t.Errorf("its producer still writes: %v", err)
+	}
+	again := apitest.New(t, fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 2))}), "data", nil)
+	if all, err := again.API.Txns.List(); err != nil || len(all) > 0 {
+		t.Errorf("after a restart: %v %v", all, err)
+	}
+	c = &client{t: t, r: again, v2: true}
+	c.init()
+	if c.p.ID == was.ID {
+		t.Error("it gets its old producer id again")
+	}
+}
