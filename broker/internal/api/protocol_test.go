@@ -191,6 +191,16 @@ and 1, which Kafka no longer does, for segmentio/kafka-go.
 | feature | level |
 |---|---|
 ` + featureRows() + `
+## Quotas
+
+Kafka's quotas of users, client ids, both, and addresses, with its precedence and its window of eleven seconds. The answer of
+a request beyond a quota goes out at once with its throttle time, and the connection is not read for so long. What differs:
+
+- request_percentage is the time that handlers run, until they answer or park, in per cent of one core. It shows in the answer
+  after the one that went beyond it.
+- A fetch beyond its quota carries its records, at most ten seconds' worth of the quota; Kafka sends them with a later one.
+- Beyond 65,536 clients at once that quotas tell apart, all further ones share one meter of each kind.
+
 ## What Kafka 4.4 has and leat does not serve
 
 | key | API | versions | why |
