@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509/pkix"
 	"fmt"
 	"math"
 	"os"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/brokertest"
+	"github.com/leatstream/leat/broker/brokertest/certs"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -95,6 +98,22 @@ func TestAdvertisedElsewhere(t *testing.T) {
 		t.Fatal(err)
 	}
 	expect(t, r, Bad, "broker 0", "leads to another cluster")
+}
+
+// TestTLS: a cluster that speaks TLS is looked at in the same way, its certificate included, wherever it sends clients.
+func TestTLS(t *testing.T) {
+	ca, dir := certs.NewCA(t, "ca"), t.TempDir()
+	cert := ca.MakeUntil(t, pkix.Name{CommonName: "localhost"}, time.Now().Add(48*time.Hour))
+	c := brokertest.Start(t, 1, brokertest.Properties(map[string]string{
+		"ssl.keystore.location": cert.Keystore(t, dir, "broker.pem"), "advertised.listeners": "SSL://localhost:1",
+	}), brokertest.Listen("SSL://127.0.0.1:0"))
+	r := &Report{}
+	if err := r.Cluster(ctxOf(t), c.Addr(), []kgo.Opt{kgo.DialTLSConfig(&tls.Config{RootCAs: ca.Pool()})}, 0); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, r, Bad, "broker 0", "localhost:1 does not answer")
+	expect(t, r, Warn, c.Addr(), "certificate expires in 48h")
+	expect(t, r, Note, c.Addr(), "whoever can connect")
 }
 
 func TestTopicsAndGroupsInTrouble(t *testing.T) {

@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -31,21 +32,61 @@ type live struct {
 	seed  string    // where it was found
 	md    kadm.Metadata
 	watch time.Duration
-	wrong sync.Map // advertised addresses that lead nowhere: the rest is asked at the one that answers
+	tls   *tls.Config // nil: without
+	wrong sync.Map    // advertised addresses that lead nowhere: the rest is asked at the one that answers
+
+	mu      sync.Mutex
+	expires time.Time // the certificate that was shown last
+}
+
+func (l *live) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	name := hostOf(addr)
+	if _, wrong := l.wrong.Load(addr); wrong {
+		addr = l.seed
+	}
+	d := net.Dialer{Timeout: dialTime}
+	conn, err := d.DialContext(ctx, network, addr)
+	if err != nil || l.tls == nil {
+		return conn, err
+	}
+	cfg := l.tls.Clone()
+	if cfg.ServerName == "" {
+		cfg.ServerName = name
+	}
+	secure := tls.Client(conn, cfg)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expires = secure.ConnectionState().PeerCertificates[0].NotAfter
+	return secure, nil
+}
+
+// renewal is how long before its end a certificate is worth a word.
+const renewal = 14 * 24 * time.Hour
+
+func (l *live) certificate() {
+	l.mu.Lock()
+	left := time.Until(l.expires)
+	l.mu.Unlock()
+	if l.tls != nil && left < renewal {
+		l.add(Warn, l.seed, fmt.Sprintf("its certificate expires in %s", left.Round(time.Hour)), "no client that checks it connects afterwards", "replace the file of ssl.keystore.location; the broker reads it again by itself")
+	}
 }
 
 // Cluster looks at the cluster that answers at seed, with the options of a client, and for as long as watch at its groups.
 // An error is that nobody answers.
 func (r *Report) Cluster(ctx context.Context, seed string, options []kgo.Opt, watch time.Duration) error {
 	l := &live{Report: r, opts: options, seed: seed, watch: watch}
-	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if _, wrong := l.wrong.Load(addr); wrong {
-			addr = seed
-		}
-		d := net.Dialer{Timeout: dialTime}
-		return d.DialContext(ctx, network, addr)
+	probe, err := kgo.NewClient(options...)
+	if err != nil {
+		return err
 	}
-	cl, err := kgo.NewClient(slices.Concat(options, []kgo.Opt{kgo.SeedBrokers(seed), kgo.Dialer(dial), kgo.RetryTimeout(10 * time.Second)})...)
+	l.tls, _ = probe.OptValue(kgo.DialTLSConfig).(*tls.Config)
+	probe.Close()
+	cl, err := kgo.NewClient(slices.Concat(options, []kgo.Opt{kgo.SeedBrokers(seed), kgo.DialTLSConfig(nil), kgo.Dialer(l.dial), kgo.RetryTimeout(10 * time.Second)})...)
 	if err != nil {
 		return err
 	}
@@ -58,6 +99,7 @@ func (r *Report) Cluster(ctx context.Context, seed string, options []kgo.Opt, wa
 	for _, b := range l.md.Brokers {
 		l.advertised(ctx, b)
 	}
+	l.certificate()
 	l.access(ctx)
 	l.apis(ctx)
 	l.partitions()
