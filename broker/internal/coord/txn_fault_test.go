@@ -16,7 +16,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/leatstream/leat/broker/internal/api/apitest"
 	"github.com/leatstream/leat/broker/internal/coord"
+	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/leatstream/leat/broker/internal/txn"
+	"github.com/leatstream/leat/internal/batch"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -149,5 +151,49 @@ func TestUnusedTransactionalIDsGo(t *testing.T) {
 	c.init()
 	if c.p.ID == was.ID {
 		t.Error("it gets its old producer id again")
+	}
+}
+
+// TestMarkersComeBehindWhatWasLetIn: a batch that the coordinator has let into a transaction, and that has no place in its
+// partition yet, is part of the transaction that ends meanwhile.
+func TestMarkersComeBehindWhatWasLetIn(t *testing.T) {
+	ctx := context.Background()
+	r := apitest.New(t, vfs.NewMem(), "data", nil)
+	r.Topic("t", 2)
+	c := &client{t: t, r: r} // an older one, whose epoch lasts: nothing but the order keeps late batches out
+	c.init()
+	c.write(0, 0)
+	p := c.p
+	letIn, goOn, enlisted := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go r.API.Txns.Enlist(ctx, "tx", p.ID, p.Epoch, "t", 0, false, func(err error) {
+		close(letIn)
+		<-goOn
+		raw := apitest.Batch(t, "1")
+		batch.SetProducer(raw, p.ID, p.Epoch, 1)
+		batch.SetTransactional(raw)
+		batch.Seal(raw)
+		part := r.Replicas.Get(replica.ID{Topic: r.Meta.Image().Topic("t").ID, Partition: 0})
+		part.Append(raw, -1, replica.NotAsked, time.Now(), func(_ replica.Result, failed error) { enlisted <- errors.Join(err, failed) })
+	})
+	<-letIn
+	ended := make(chan error, 1)
+	r.API.Txns.End(ctx, "tx", p, true, false, func(_ txn.Producer, err error) { ended <- err })
+	eventually(t, "the outcome is decided", func() bool {
+		x, err := r.API.Txns.Describe(ctx, "tx")
+		return err == nil && x.State == txn.PrepareCommit
+	})
+	select {
+	case err := <-ended:
+		t.Fatalf("the transaction has ended: %v", err)
+	case <-time.After(20 * time.Millisecond): // nothing to wait for: a marker that is written too early is written by now
+	}
+	close(goOn)
+	for _, answer := range []chan error{enlisted, ended} {
+		if err := <-answer; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := visible(t, r, 0); !slices.Equal(got, []int{0, 1}) {
+		t.Errorf("consumers see %v", got)
 	}
 }

@@ -126,8 +126,16 @@ func (m *model) write(t *rapid.T) {
 	p, work, l := w.producer, w.work, &m.logs[part]
 	at := txn.Partition{Topic: "t", Index: int32(part)}
 	enlist := func() bool {
+		early := m.txn.Preparing() && p == m.txn.Next()
 		err := m.event(func(int64) (*txn.Txn, error) { return m.txn.Add(m.now, p, m.v2, at) })
+		if early && !errors.Is(err, kerr.ConcurrentTransactions) {
+			m.t.Fatalf("the next producer %v gets %v", p, err)
+		}
 		return err == nil && m.txn.Verify(p, at) == nil
+	}
+	if m.txn.Preparing() && p == m.txn.Next() {
+		enlist()
+		return // and comes again
 	}
 	if !enlist() {
 		w.over = true

@@ -102,6 +102,8 @@ func (t *Txn) to(s State, now time.Time) *Txn {
 // owned proves that a request comes from the producer of the transactional id.
 func (t *Txn) owned(p Producer) error {
 	switch {
+	case t.Preparing() && p == t.Next(): // it was told who it is, and comes before the end of the last transaction (KAFKA-18660)
+		return kerr.ConcurrentTransactions
 	case p.ID < 0 || p.ID != t.Producer.ID:
 		return kerr.InvalidProducerIDMapping
 	case p.Epoch != t.Producer.Epoch:
@@ -116,6 +118,8 @@ func (t *Txn) Init(now time.Time, timeout time.Duration, expected Producer, fres
 	switch {
 	case t.Producer == NoProducer:
 		return t.init(now, timeout, Producer{fresh, 0}, -1)
+	case t.Preparing() && expected == t.Next():
+		return nil, kerr.ConcurrentTransactions
 	case expected.ID >= 0 && expected.ID != t.Producer.ID && !(expected.ID == t.PreviousID && expected.Epoch >= maxEpoch):
 		return nil, kerr.ProducerFenced
 	case t.Preparing():
