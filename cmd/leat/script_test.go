@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs every command that the README and the issue name, as a user types it. $REPO is the repository, $ADDR a
-// free address on loopback, $PORT its port; `serving ADDR` waits until something listens there, `exits CODE COMMAND…` checks
+// free address on loopback, $PORT its port, $OTHER_PORT another one; `serving ADDR` waits until something listens there, `exits CODE COMMAND…` checks
 // an exit code, `eventually PATTERN COMMAND…` repeats a command until its standard output matches.
 func TestScripts(t *testing.T) {
 	repo, err := filepath.Abs("../..")
@@ -41,8 +41,13 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("REPO", repo)
 			env.Setenv("ADDR", l.Addr().String())
+			other, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			env.Setenv("OTHER_PORT", strings.TrimPrefix(other.Addr().String(), "127.0.0.1:"))
 			env.Setenv("PORT", strings.TrimPrefix(l.Addr().String(), "127.0.0.1:"))
-			return l.Close()
+			return errors.Join(l.Close(), other.Close())
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serving": serving, "exits": exits, "eventually": eventually},
 	})
