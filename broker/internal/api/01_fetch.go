@@ -178,6 +178,7 @@ func (f *fetching) attempt() bool {
 	reply := f.req.encode(f.call, sessionID(f.session), results)
 	reply.Mute = f.api.throttle(f.call, quota.Fetch, reply.Size())
 	binary.BigEndian.PutUint32(reply.Bytes[len(f.call.head):], uint32(millis(reply.Mute))) // the throttle time is the first field behind the header
+	reply.Free = true
 	f.reply(reply, nil)
 	return true
 }

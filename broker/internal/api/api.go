@@ -107,6 +107,7 @@ type Reply struct {
 	Inserts []Insert
 	Empty   bool          // no response at all (acks=0)
 	Mute    time.Duration // for how long no further request is read from the connection
+	Free    bool          // the goroutine that replies has nothing else to do: it may send
 }
 
 // Insert is a range of a file that goes into a reply before Bytes[At].

@@ -50,7 +50,10 @@ func (c *conn) ready(p *pending, r api.Reply, err error) {
 	}
 	alone := !c.serving && !c.writing && c.queue[0] == p
 	c.mu.Unlock()
-	if alone {
+	switch {
+	case alone && r.Free:
+		c.flush()
+	case alone:
 		go c.flush()
 	}
 }
