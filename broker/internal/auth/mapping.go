@@ -23,11 +23,8 @@ type nameRule struct {
 // The grammar of rules: DEFAULT, or RULE:pattern/replacement/ with L or U behind it. A slash in a part has a backslash.
 var ruleSyntax = regexp.MustCompile(`^\s*(?:(DEFAULT)|RULE:((?:\\.|[^\\/])*)/((?:\\.|[^\\/])*)/([LU]?))\s*(?:,\s*|$)`)
 
-// ParseNameRules reads rules with commas between them. Empty: DEFAULT.
+// ParseNameRules reads rules with commas between them. Without any, no subject has a name.
 func ParseNameRules(s string) (NameRules, error) {
-	if strings.TrimSpace(s) == "" {
-		return NameRules{{}}, nil
-	}
 	var out NameRules
 	for rest := strings.TrimSpace(s); rest != ""; {
 		m := ruleSyntax.FindStringSubmatch(rest)
@@ -43,11 +40,16 @@ func ParseNameRules(s string) (NameRules, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the pattern %q: %w", m[2], err)
 		}
+		if n := pattern.NumSubexp(); n == 0 && groupReference.MatchString(m[3]) {
+			return nil, fmt.Errorf("the replacement %q wants a group, and the pattern %q has none", m[3], m[2])
+		}
 		fold := map[string]func(string) string{"L": strings.ToLower, "U": strings.ToUpper}[m[4]]
 		out = append(out, nameRule{pattern, expansion(m[3], pattern.NumSubexp()), fold})
 	}
 	return out, nil
 }
+
+var groupReference = regexp.MustCompile(`(?:^|[^\\])\$[1-9]`)
 
 var backReference = regexp.MustCompile(`\\(.)|\$(\d+)|\$`)
 
@@ -127,10 +129,14 @@ func attribute(t asn1.ObjectIdentifier, v asn1.RawValue) string {
 		return keyword + "=#" + hex.EncodeToString(v.FullBytes)
 	}
 	var b strings.Builder
+	first, last := len(text)-len(strings.TrimLeft(text, " \r")), len(strings.TrimRight(text, " \r"))
 	for i, r := range text {
-		edge := r == ' ' && (i == 0 || i == len(text)-1) || r == '#' && i == 0
-		if edge || strings.ContainsRune(`,+"\<>;`, r) {
+		if i < first || i >= last || strings.ContainsRune(`,=+<>#;"\`, r) {
 			b.WriteByte('\\')
+		}
+		if r == 0 {
+			b.WriteString(`\00`)
+			continue
 		}
 		b.WriteRune(r)
 	}

@@ -257,8 +257,9 @@ func TestKeystores(t *testing.T) {
 func TestNameRules(t *testing.T) {
 	const subject = "CN=kafka1.example.com,OU=Servers,O=Acme\\, Inc.,C=US"
 	for _, c := range []struct{ rules, want string }{
-		{"", subject},
+		{"", ""},
 		{"DEFAULT", subject},
+		{"RULE:^CN=(.*?),.*$/$0/", subject},
 		{"RULE:^CN=(.*?),OU=Servers.*$/$1/", "kafka1.example.com"},
 		{"RULE:^CN=(.*?),OU=Servers.*$/$1/U", "KAFKA1.EXAMPLE.COM"},
 		{"RULE:^CN=(.*?),OU=(.*?),.*$/$1@$2/L", "kafka1.example.com@servers"},
@@ -279,7 +280,7 @@ func TestNameRules(t *testing.T) {
 			t.Errorf("%q: %q, %v; want %q", c.rules, got, err, c.want)
 		}
 	}
-	for _, bad := range []string{"RULE:a/b", "RULE:(/b/", "RULE:a/b/X", "RULE:a/b/LU", "rule:a/b/", "DEFAULT;DEFAULT", "RULE:(?=a)/b/"} {
+	for _, bad := range []string{"RULE:a/b", "RULE:(/b/", "RULE:a/b/X", "RULE:a/b/LU", "rule:a/b/", "DEFAULT;DEFAULT", "RULE:(?=a)/b/", "RULE:^.*$/$1/"} {
 		if r, err := auth.ParseNameRules(bad); err == nil {
 			t.Errorf("%q is %v", bad, r)
 		}
@@ -295,7 +296,8 @@ func TestSubjects(t *testing.T) {
 	}{
 		{[]pkix.AttributeTypeAndValue{{Type: oid(2, 5, 4, 6), Value: "US"}, {Type: oid(2, 5, 4, 10), Value: "Acme, Inc."}, {Type: oid(2, 5, 4, 3), Value: "a+b"}}, `CN=a\+b,O=Acme\, Inc.,C=US`},
 		{[]pkix.AttributeTypeAndValue{{Type: oid(0, 9, 2342, 19200300, 100, 1, 25), Value: "com"}, {Type: oid(0, 9, 2342, 19200300, 100, 1, 1), Value: "u1"}}, `UID=u1,DC=com`},
-		{[]pkix.AttributeTypeAndValue{{Type: oid(2, 5, 4, 3), Value: " #a\"\\<>; "}}, `CN=\ #a\"\\\<\>\;\ `},
+		{[]pkix.AttributeTypeAndValue{{Type: oid(2, 5, 4, 3), Value: " #a\"\\<>; "}}, `CN=\ \#a\"\\\<\>\;\ `},
+		{[]pkix.AttributeTypeAndValue{{Type: oid(2, 5, 4, 3), Value: "  a=b  c  "}}, `CN=\ \ a\=b  c\ \ `},
 		{[]pkix.AttributeTypeAndValue{{Type: oid(2, 5, 4, 3), Value: "#a"}}, `CN=\#a`},
 		{[]pkix.AttributeTypeAndValue{{Type: oid(2, 5, 4, 5), Value: "7"}, {Type: oid(2, 5, 4, 3), Value: "a"}}, `CN=a,2.5.4.5=#130137`},
 		{[]pkix.AttributeTypeAndValue{{Type: oid(2, 5, 4, 3), Value: "Jürgen"}}, `CN=Jürgen`},
