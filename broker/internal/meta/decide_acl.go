@@ -15,13 +15,13 @@ func CreateACLs(m *Image, acls []auth.ACL) (refused []error, records []Record) {
 	refused = make([]error, len(acls))
 	fresh := map[auth.ACL]struct{}{}
 	for i, a := range acls {
-		_, have := m.acls.all[a]
+		_, have := m.acls.get(a)
 		_, twice := fresh[a]
 		switch err := checkACL(a); {
 		case err != nil:
 			refused[i] = err
 		case have, twice:
-		case len(m.acls.all)+len(fresh) >= maxACLs:
+		case m.acls.size+len(fresh) >= maxACLs:
 			refused[i] = refuse(ErrInvalidRequest, "The cluster has %d ACLs, which is the most: allow prefixes instead of single names.", maxACLs)
 		default:
 			fresh[a] = struct{}{}
@@ -59,7 +59,7 @@ func checkACL(a auth.ACL) error {
 // FindACLs lists the access control lists that f finds, in a fixed order.
 func (m *Image) FindACLs(f auth.Filter) []auth.ACL {
 	var out []auth.ACL
-	for a := range m.acls.all {
+	for a := range m.acls.keys() {
 		if f.Matches(a) {
 			out = append(out, a)
 		}

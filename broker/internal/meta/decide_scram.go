@@ -41,7 +41,7 @@ func AlterScram(m *Image, changes []ScramChange) (refused []error, records []Rec
 }
 
 func checkScram(m *Image, c ScramChange) error {
-	_, known := m.scram[c.User]
+	_, known := m.scram.get(c.User)
 	switch {
 	case c.User.Name == "":
 		return refuse(ErrBadCredential, "Username must not be empty")
@@ -68,7 +68,8 @@ func checkScram(m *Image, c ScramChange) error {
 func DescribeScram(m *Image, name string) ([]ScramUser, error) {
 	var out []ScramUser
 	for _, mechanism := range []auth.ScramMechanism{auth.ScramSHA256, auth.ScramSHA512} {
-		if u := (ScramUser{name, mechanism}); hasScram(m, u) {
+		u := ScramUser{name, mechanism}
+		if _, ok := m.scram.get(u); ok {
 			out = append(out, u)
 		}
 	}
@@ -76,9 +77,4 @@ func DescribeScram(m *Image, name string) ([]ScramUser, error) {
 		return nil, refuse(ErrNoCredential, "Attempt to describe a user credential that does not exist: %s", name)
 	}
 	return out, nil
-}
-
-func hasScram(m *Image, u ScramUser) bool {
-	_, ok := m.scram[u]
-	return ok
 }

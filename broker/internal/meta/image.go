@@ -24,8 +24,8 @@ type Image struct {
 	collisions map[string]string            // a name with "." as "_" → the topic that has it
 	configs    map[string]map[string]string // broker id in decimal, "" for all → what was altered
 	producerID int64                        // the next id to hand out
-	acls       *aclSet
-	scram      map[ScramUser]auth.ScramCredential
+	acls       *sharded[auth.ACL, struct{}]
+	scram      *sharded[ScramUser, auth.ScramCredential]
 	quotas     map[QuotaEntity]Quotas
 	groups     map[string]map[string]string // consumer group → what was configured
 }
@@ -63,8 +63,8 @@ func NewImage() *Image {
 		ids:        map[TopicID]*Topic{},
 		collisions: map[string]string{},
 		configs:    map[string]map[string]string{},
-		acls:       &aclSet{all: map[auth.ACL]struct{}{}},
-		scram:      map[ScramUser]auth.ScramCredential{},
+		acls:       &sharded[auth.ACL, struct{}]{},
+		scram:      &sharded[ScramUser, auth.ScramCredential]{},
 		quotas:     map[QuotaEntity]Quotas{},
 		groups:     map[string]map[string]string{},
 	}
@@ -114,11 +114,8 @@ func (m *Image) SameBrokerConfig(other *Image, broker int32) bool {
 	return maps.Equal(m.configs[""], other.configs[""]) && maps.Equal(m.configs[id], other.configs[id])
 }
 
-// aclSet is shared by images as long as no ACL changes.
-type aclSet struct{ all map[auth.ACL]struct{} }
-
 // ACLs are all access control lists, in no order.
-func (m *Image) ACLs() iter.Seq[auth.ACL] { return maps.Keys(m.acls.all) }
+func (m *Image) ACLs() iter.Seq[auth.ACL] { return m.acls.keys() }
 
 // SameACLs tells whether no access control list has changed since the other image was made.
 func (m *Image) SameACLs(other *Image) bool { return m.acls == other.acls }
@@ -131,13 +128,12 @@ type ScramUser struct {
 
 // Scram finds the credential of a user.
 func (m *Image) Scram(u ScramUser) (auth.ScramCredential, bool) {
-	c, ok := m.scram[u]
-	return c, ok
+	return m.scram.get(u)
 }
 
 // ScramUsers lists those with a credential by name.
 func (m *Image) ScramUsers() []ScramUser {
-	return slices.SortedFunc(maps.Keys(m.scram), func(a, b ScramUser) int {
+	return slices.SortedFunc(m.scram.keys(), func(a, b ScramUser) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Mechanism, b.Mechanism))
 	})
 }

@@ -122,8 +122,6 @@ func (c *Changes) Records() []Record { return c.records }
 type draft struct {
 	Image
 	mine map[TopicID]bool // topics already copied
-
-	aclsMine, scramMine bool // so are the access control lists, and credentials
 }
 
 func newDraft(base *Image) *draft {
@@ -241,37 +239,10 @@ func (r QuotaSet) apply(d *draft) {
 
 func (r ProducerIDsAllocated) apply(d *draft) { d.producerID = max(d.producerID, r.Next) }
 
-func (r ACLCreated) apply(d *draft) {
-	d.ownACLs()
-	d.acls.all[r.ACL] = struct{}{}
-}
-
-func (r ACLDeleted) apply(d *draft) {
-	d.ownACLs()
-	delete(d.acls.all, r.ACL)
-}
-
-func (r ScramSet) apply(d *draft) {
-	d.ownScram()
-	d.scram[r.User] = r.Credential
-}
-
-func (r ScramUnset) apply(d *draft) {
-	d.ownScram()
-	delete(d.scram, r.User)
-}
-
-func (d *draft) ownScram() {
-	if !d.scramMine {
-		d.scram, d.scramMine = maps.Clone(d.scram), true
-	}
-}
-
-func (d *draft) ownACLs() {
-	if !d.aclsMine {
-		d.acls, d.aclsMine = &aclSet{all: maps.Clone(d.acls.all)}, true
-	}
-}
+func (r ACLCreated) apply(d *draft) { d.acls = d.acls.with(r.ACL, struct{}{}) }
+func (r ACLDeleted) apply(d *draft) { d.acls = d.acls.without(r.ACL) }
+func (r ScramSet) apply(d *draft)   { d.scram = d.scram.with(r.User, r.Credential) }
+func (r ScramUnset) apply(d *draft) { d.scram = d.scram.without(r.User) }
 
 // Records are what makes this image from nothing: its snapshot.
 func (m *Image) Records() []Record {
@@ -297,7 +268,8 @@ func (m *Image) Records() []Record {
 		out = append(out, ACLCreated{a})
 	}
 	for _, u := range m.ScramUsers() {
-		out = append(out, ScramSet{u, m.scram[u]})
+		c, _ := m.scram.get(u) // it was just listed
+		out = append(out, ScramSet{u, c})
 	}
 	for _, group := range slices.Sorted(maps.Keys(m.groups)) {
 		for _, name := range slices.Sorted(maps.Keys(m.groups[group])) {
