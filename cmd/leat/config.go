@@ -142,7 +142,7 @@ func explain(std stdio, configs []admin.Config) error {
 			fmt.Fprintf(std.out, "  %s\n", c.Doc)
 		}
 		for _, s := range c.Synonyms {
-			fmt.Fprintf(std.out, "  %s: %s = %s\n", sourceWords(s.Source), s.Name, s.Value)
+			fmt.Fprintf(std.out, "  %s: %s = %s\n", sourceWords(s.Source), s.Name, admin.Text(s.Value))
 		}
 		if c.ReadOnly {
 			fmt.Fprintln(std.out, "  cannot be changed while the broker runs")
@@ -155,7 +155,10 @@ func shownValue(c admin.Config) string {
 	if c.Sensitive {
 		return "(hidden)"
 	}
-	return cmp.Or(c.Value, `""`)
+	if c.Value == nil {
+		return "-"
+	}
+	return cmp.Or(*c.Value, `""`)
 }
 
 func shownSource(c admin.Config) string { return sourceWords(c.Source) }

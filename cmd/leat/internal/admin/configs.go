@@ -20,7 +20,7 @@ type Resource struct {
 // Config is one configuration of a resource.
 type Config struct {
 	Name      string    `json:"name"`
-	Value     string    `json:"value"` // empty if sensitive
+	Value     *string   `json:"value"` // null if there is none, or if it is sensitive
 	Source    string    `json:"source"`
 	Type      string    `json:"type"`
 	ReadOnly  bool      `json:"read_only"`
@@ -31,9 +31,9 @@ type Config struct {
 
 // Synonym is where the value of a configuration comes from, or would come from if the ones before were not there.
 type Synonym struct {
-	Name   string `json:"name"`
-	Value  string `json:"value"`
-	Source string `json:"source"`
+	Name   string  `json:"name"`
+	Value  *string `json:"value"`
+	Source string  `json:"source"`
 }
 
 // Configs gives the configurations of a resource by name; all of them, or those of names.
@@ -62,13 +62,21 @@ func Configs(ctx context.Context, cl *kgo.Client, r Resource, names ...string) (
 
 func fromConfig(c kmsg.DescribeConfigsResponseResourceConfig) Config {
 	out := Config{
-		Name: c.Name, Value: deref(c.Value), Source: c.Source.String(), Type: c.ConfigType.String(),
+		Name: c.Name, Value: c.Value, Source: c.Source.String(), Type: c.ConfigType.String(),
 		ReadOnly: c.ReadOnly, Sensitive: c.IsSensitive, Doc: deref(c.Documentation),
 	}
 	for _, s := range c.ConfigSynonyms {
-		out.Synonyms = append(out.Synonyms, Synonym{s.Name, deref(s.Value), s.Source.String()})
+		out.Synonyms = append(out.Synonyms, Synonym{s.Name, s.Value, s.Source.String()})
 	}
 	return out
+}
+
+// Text is a value as text, null where there is none.
+func Text(value *string) string {
+	if value == nil {
+		return "null"
+	}
+	return *value
 }
 
 // IsSet tells whether the value was set on the resource itself.

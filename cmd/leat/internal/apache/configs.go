@@ -351,7 +351,7 @@ func (c *configs) describeOne(ctx context.Context, e entity) error {
 		if kind == "Dynamic" && e.name != nil && (!cfg.IsSet() || cfg.Source == "DYNAMIC_DEFAULT_BROKER_CONFIG") {
 			continue
 		}
-		fmt.Fprintf(c.Out, "  %s=%s sensitive=%t synonyms={%s}\n", cfg.Name, shown(cfg.Value, cfg.Sensitive), cfg.Sensitive, synonyms(cfg))
+		fmt.Fprintf(c.Out, "  %s=%s sensitive=%t synonyms={%s}\n", cfg.Name, admin.Text(cfg.Value), cfg.Sensitive, synonyms(cfg))
 	}
 	return nil
 }
@@ -365,17 +365,10 @@ func (c *configs) isUnknownGroup(ctx context.Context, e entity, described []admi
 	return err == nil && !slices.ContainsFunc(rows, func(r admin.GroupRow) bool { return r.Group == *e.name })
 }
 
-func shown(value string, sensitive bool) string {
-	if sensitive {
-		return "null"
-	}
-	return value
-}
-
 func synonyms(c admin.Config) string {
 	var words []string
 	for _, s := range c.Synonyms {
-		words = append(words, sourceName(s.Source)+":"+s.Name+"="+shown(s.Value, c.Sensitive))
+		words = append(words, sourceName(s.Source)+":"+s.Name+"="+admin.Text(s.Value))
 	}
 	return strings.Join(words, ", ")
 }

@@ -40,10 +40,10 @@ func (t *topics) describeTopic(d kadm.TopicDetail, configs []admin.Config, eligi
 	minISR := 1
 	for _, c := range configs {
 		if c.Source != "DEFAULT_CONFIG" {
-			overrides = append(overrides, c.Name+"="+c.Value)
+			overrides = append(overrides, c.Name+"="+admin.Text(c.Value))
 		}
 		own = own || c.Source == "DYNAMIC_TOPIC_CONFIG"
-		if n, err := strconv.Atoi(c.Value); err == nil && c.Name == "min.insync.replicas" {
+		if n, err := strconv.Atoi(admin.Text(c.Value)); err == nil && c.Name == "min.insync.replicas" {
 			minISR = n
 		}
 	}

@@ -41,7 +41,7 @@ func TestEveryKindOfLoadIsWholeAndLeavesNothing(t *testing.T) {
 	for kind, want := range map[string][]string{
 		"produce": {"produce records", "produce data", "produce ack p99"},
 		"consume": {"consume records", "consume first record"},
-		"e2e":     {"e2e p50", "e2e p99.9", "e2e max", "e2e ack p50"},
+		"e2e":     {"e2e p50", "e2e p99.9", "e2e max", "e2e ack p50", "e2e sender late max"},
 		"raw":     {"raw produce data", "raw produce request p50", "raw fetch data"},
 	} {
 		t.Run(kind, func(t *testing.T) {

@@ -23,6 +23,12 @@ func (t *tally) add(value []byte, check bool) {
 	}
 }
 
+func (t *tally) reset() {
+	t.records.Store(0)
+	t.bytes.Store(0)
+	t.sum.Store(0)
+}
+
 // lane is the records of one producer in one partition, which come in order.
 type lane struct {
 	partition int32

@@ -35,7 +35,8 @@ func (r *run) e2e(ctx context.Context) ([]Measure, error) {
 		}
 		r.settle(ctx)
 	}
-	r.written, r.read = tally{}, tally{}
+	r.written.reset()
+	r.read.reset()
 	r.disorder.Store(0)
 	since.Store(time.Now().UnixNano())
 	r.Records = int64(r.Rate * r.Limit.Seconds())

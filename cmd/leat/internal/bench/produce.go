@@ -71,7 +71,11 @@ func (r *run) write(ctx context.Context, stage string, limit time.Duration) ([]M
 	}
 	all.Wait()
 	measures := m.rates(stage, r.written.records.Load()-before, r.written.bytes.Load()-size)
-	return append(measures, acks.measures(stage+" ack")...), nil
+	measures = append(measures, acks.measures(stage+" ack")...)
+	if r.Rate > 0 { // a late sender is the client's fault, and in every latency
+		measures = append(measures, Measure{stage + " sender late p99", "ms", lag.quantile(.99), Less}, Measure{stage + " sender late max", "ms", lag.quantile(1), Less})
+	}
+	return measures, nil
 }
 
 func (r *run) newProducer(ctx context.Context, id int, acks, lag *hist) (*producer, error) {
