@@ -110,7 +110,7 @@ func TestConsumersSeeWholeTransactions(t *testing.T) {
 	}
 }
 
-// copier moves numbers from topic in to topic out, a transaction a poll, until seen says that all are there.
+// copier moves numbers from topic in to topic out, a transaction a poll, until it is done.
 type copier struct {
 	t    *testing.T
 	c    *brokertest.Cluster
