@@ -197,3 +197,33 @@ func TestMarkersComeBehindWhatWasLetIn(t *testing.T) {
 		t.Errorf("consumers see %v", got)
 	}
 }
+
+// TestTimeGoesOnAfterAFullDisk: a transaction whose end could not be written still times out.
+func TestTimeGoesOnAfterAFullDisk(t *testing.T) {
+	ctx := context.Background()
+	disk := &fullTopic{}
+	r := apitest.New(t, errorfs.Wrap(vfs.NewMem(), disk), "data", nil)
+	r.Topic("t", 1)
+	var p txn.Producer
+	if err := wait(t, func(done func(error)) {
+		r.API.Txns.Init(ctx, "tx", 1500*time.Millisecond, txn.NoProducer, func(got txn.Producer, err error) { p = got; done(err) })
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := wait(t, func(done func(error)) {
+		r.API.Txns.Add(ctx, "tx", p, true, []txn.Partition{{Topic: "t", Index: 0}}, done)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	disk.set(r, coord.TransactionsTopic)
+	if err := wait(t, func(done func(error)) {
+		r.API.Txns.End(ctx, "tx", p, true, true, func(_ txn.Producer, err error) { done(err) })
+	}); err == nil {
+		t.Fatal("a full disk takes the end of a transaction")
+	}
+	disk.topic.Store(nil)
+	eventually(t, "the transaction times out", func() bool {
+		x, err := r.API.Txns.Describe(ctx, "tx")
+		return err == nil && x.State == txn.CompleteAbort
+	})
+}

@@ -337,6 +337,7 @@ func (s *txnShard) tick() {
 			x.rewrite = false
 			s.move(x, x.Txn, func(error) {})
 		default:
+			s.arm(x)
 			s.advance(x)
 		}
 	}
