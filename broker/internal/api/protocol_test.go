@@ -165,8 +165,8 @@ func protocolDoc(t *testing.T) string {
 		if flexible != max(k.flexible, s.min) && k.flexible >= 0 || k.flexible < 0 && flexible >= 0 {
 			t.Errorf("API %d %s is flexible from version %d on, in Kafka from %d", key, k.name, flexible, k.flexible)
 		}
-		if s.max > k.max {
-			t.Errorf("API %d %s: version %d is newer than Kafka 4.4's %d", key, k.name, s.max, k.max)
+		if s.max != k.max || s.min > k.min {
+			t.Errorf("API %d %s is served from %d to %d, in Kafka 4.4 from %d to %d", key, k.name, s.min, s.max, k.min, k.max)
 		}
 		fmt.Fprintf(&served, "| %d | %s | %s | %s | %s | %s |\n", key, k.name, versionRange(s.min, s.max), kafkas, since(flexible), storyOf(t, key))
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/leatstream/leat/broker/internal/api"
 	"github.com/leatstream/leat/broker/internal/api/apitest"
+	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -16,6 +17,7 @@ type quotas struct {
 	*apitest.Rig
 	t     *testing.T
 	now   time.Time
+	who   auth.Principal
 	muted time.Duration // by the latest answer
 }
 
@@ -38,7 +40,7 @@ func withQuotas(t *testing.T, limits map[string]float64) *quotas {
 func (q *quotas) ask(req kmsg.Request) kmsg.Response {
 	q.t.Helper()
 	answers := make(chan apitest.Answer, 1)
-	q.API.Serve(&api.Call{Context: q.t.Context()}, apitest.Frame(req, 1),
+	q.API.Serve(&api.Call{Context: q.t.Context(), Principal: q.who}, apitest.Frame(req, 1),
 		func(r api.Reply, err error) { answers <- apitest.Answer{Reply: r, Err: err} })
 	a := <-answers
 	if a.Err != nil {
@@ -90,6 +92,19 @@ func TestProduceBeyondItsQuotaIsStoredAndThrottled(t *testing.T) {
 	q.now = q.now.Add(12 * time.Second)
 	if wait := q.produce(100, -1); wait != 0 {
 		t.Errorf("a window later: %s", wait)
+	}
+}
+
+// TestAQuotaOfAUserIsHisOwn: another user of the same client id goes on.
+func TestAQuotaOfAUserIsHisOwn(t *testing.T) {
+	q := withQuotas(t, map[string]float64{"producer_byte_rate": 1000})
+	q.Topic("t", 1)
+	if wait := q.produce(20_000, -1); wait == 0 {
+		t.Error("User:ANONYMOUS does not wait")
+	}
+	q.who = auth.Principal{Type: "User", Name: "alice"}
+	if wait := q.produce(20_000, -1); wait != 0 {
+		t.Errorf("User:alice waits %s", wait)
 	}
 }
 

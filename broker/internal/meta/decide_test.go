@@ -325,6 +325,10 @@ func TestAlterQuotasRefuses(t *testing.T) {
 			t.Errorf("%+v %+v: %v", tc.e, tc.ch, err)
 		}
 	}
+	recs, err := AlterQuotas(NewImage(), QuotaEntity{IP: named("0:0:0:0:0:0:0:1")}, []QuotaChange{{Name: ConnectionCreationRate, Value: 1}})
+	if err != nil || recs[0].(QuotaSet).Entity.IP.Name != "::1" {
+		t.Errorf("%+v %v", recs, err)
+	}
 	twice := []QuotaChange{{Name: RequestPercentage, Value: 1}, {Name: RequestPercentage, Value: 2}}
 	if _, err := AlterQuotas(NewImage(), QuotaEntity{User: named("u")}, twice); !errors.Is(err, ErrInvalidRequest) {
 		t.Error(err)

@@ -82,6 +82,9 @@ func AlterQuotas(m *Image, e QuotaEntity, changes []QuotaChange) ([]Record, erro
 	if err := checkQuotaEntity(e); err != nil {
 		return nil, err
 	}
+	if e.IP.Name != "" { // as connections are called, however it was written
+		e.IP.Name = net.ParseIP(e.IP.Name).String()
+	}
 	var out []Record
 	have, seen := m.quotas[e], map[string]bool{}
 	for _, ch := range changes {
