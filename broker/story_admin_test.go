@@ -163,6 +163,7 @@ func assignment(v string) (out [][]int32) {
 func (s *story) deleteTopics(d *datadriven.TestData) string {
 	req := kmsg.NewPtrDeleteTopicsRequest()
 	for _, name := range lines(d.Input) {
+		name = strings.Trim(name, `"`)
 		rt := kmsg.NewDeleteTopicsRequestTopic()
 		rt.Topic = kmsg.StringPtr(name)
 		if slices.Contains(bare(d), "by-id") {

@@ -10,14 +10,11 @@ import (
 var _ = handle(0, 7, (*API).createTopics)
 
 func (a *API) createTopics(c *Call, req *kmsg.CreateTopicsRequest, resp *kmsg.CreateTopicsResponse) error {
-	names := map[string]int{}
-	for _, t := range req.Topics {
-		names[t.Topic]++
-	}
-	steps := make([]step, 0, len(req.Topics))
-	made := make([]meta.TopicID, len(req.Topics))
-	resp.Topics = make([]kmsg.CreateTopicsResponseTopic, len(req.Topics))
-	for i, t := range req.Topics {
+	topics, twice := once(req.Topics, func(t kmsg.CreateTopicsRequestTopic) string { return t.Topic })
+	steps := make([]step, 0, len(topics))
+	made := make([]meta.TopicID, len(topics))
+	resp.Topics = make([]kmsg.CreateTopicsResponseTopic, len(topics))
+	for i, t := range topics {
 		r := &resp.Topics[i]
 		*r = kmsg.NewCreateTopicsResponseTopic()
 		r.Topic, r.NumPartitions, r.ReplicationFactor = t.Topic, -1, -1
@@ -25,8 +22,8 @@ func (a *API) createTopics(c *Call, req *kmsg.CreateTopicsRequest, resp *kmsg.Cr
 		steps = append(steps, step{
 			refused: a.allowCreate(c, t.Topic),
 			decide: func(m *meta.Image) ([]meta.Record, error) {
-				if names[t.Topic] > 1 {
-					return nil, &meta.Error{Kind: meta.ErrInvalidRequest, Message: "Duplicate topic name."}
+				if twice[t.Topic] {
+					return nil, worded(kerr.InvalidRequest, "Duplicate topic name.")
 				}
 				want, err := newTopic(t, made[i])
 				if err != nil {
@@ -48,6 +45,21 @@ func (a *API) createTopics(c *Call, req *kmsg.CreateTopicsRequest, resp *kmsg.Cr
 		}
 	}
 	return nil
+}
+
+// once leaves one of the items of each key. twice tells of which there were more: what they ask for is refused, once.
+func once[T any, K comparable](items []T, key func(T) K) (kept []T, twice map[K]bool) {
+	seen, twice := make(map[K]bool, len(items)), map[K]bool{}
+	for _, item := range items {
+		k := key(item)
+		if seen[k] {
+			twice[k] = true
+			continue
+		}
+		seen[k] = true
+		kept = append(kept, item)
+	}
+	return kept, twice
 }
 
 func newTopic(t kmsg.CreateTopicsRequestTopic, id meta.TopicID) (meta.NewTopic, error) {
@@ -116,7 +128,7 @@ func (a *API) proposeEach(c *Call, validateOnly bool, steps []step) *meta.Image 
 			}
 			recs, err := s.decide(changes.Image())
 			if room -= newPartitions(recs); err == nil && room < 0 {
-				err = worded(kerr.PolicyViolation, "Excessively large number of partitions per request.")
+				err = worded(meta.ErrPolicy, "Excessively large number of partitions per request.")
 			}
 			if verdicts[i] = err; err == nil {
 				changes.Add(recs...)

@@ -3,6 +3,7 @@ package api
 import (
 	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -13,6 +14,7 @@ func (a *API) deleteTopics(c *Call, req *kmsg.DeleteTopicsRequest, resp *kmsg.De
 	for _, name := range req.TopicNames {
 		asked = append(asked, kmsg.DeleteTopicsRequestTopic{Topic: kmsg.StringPtr(name)})
 	}
+	asked, twice := once(asked, deletionOf)
 	before := a.Meta.Image()
 	steps := make([]step, 0, len(asked))
 	resp.Topics = make([]kmsg.DeleteTopicsResponseTopic, len(asked))
@@ -32,8 +34,8 @@ func (a *API) deleteTopics(c *Call, req *kmsg.DeleteTopicsRequest, resp *kmsg.De
 		steps = append(steps, step{
 			refused: refused,
 			decide: func(m *meta.Image) ([]meta.Record, error) {
-				if name != "" && t.TopicID != (meta.TopicID{}) {
-					return nil, &meta.Error{Kind: meta.ErrInvalidRequest, Message: "Topic name and topic id can not both be specified."}
+				if err := deletionOf(t).check(twice); err != nil {
+					return nil, err
 				}
 				if known := m.Topic(name); known != nil {
 					r.TopicID = known.ID
@@ -83,4 +85,34 @@ func goingPartitions(m *meta.Image, records []meta.Record) (n int) {
 		}
 	}
 	return n
+}
+
+// deletion is what is asked to be deleted.
+type deletion struct {
+	byName bool
+	name   string
+	id     meta.TopicID
+}
+
+func deletionOf(t kmsg.DeleteTopicsRequestTopic) deletion {
+	d := deletion{byName: t.Topic != nil, id: t.TopicID}
+	if d.byName {
+		d.name = *t.Topic
+	}
+	return d
+}
+
+func (d deletion) check(twice map[deletion]bool) error {
+	byID := d.id != meta.TopicID{}
+	switch {
+	case d.byName && byID:
+		return worded(kerr.InvalidRequest, "You may not specify both topic name and topic id.")
+	case !d.byName && !byID:
+		return worded(kerr.InvalidRequest, "Neither topic name nor id were specified.")
+	case twice[d]:
+		return worded(kerr.InvalidRequest, "Duplicate topic name or id.")
+	case d.byName && d.name == "":
+		return meta.ErrUnknownTopic
+	}
+	return nil
 }

@@ -3,19 +3,17 @@ package api
 import (
 	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 var _ = handle(0, 3, (*API).createPartitions)
 
 func (a *API) createPartitions(c *Call, req *kmsg.CreatePartitionsRequest, resp *kmsg.CreatePartitionsResponse) error {
-	names := map[string]int{}
-	for _, t := range req.Topics {
-		names[t.Topic]++
-	}
-	steps := make([]step, 0, len(req.Topics))
-	resp.Topics = make([]kmsg.CreatePartitionsResponseTopic, len(req.Topics))
-	for i, t := range req.Topics {
+	topics, twice := once(req.Topics, func(t kmsg.CreatePartitionsRequestTopic) string { return t.Topic })
+	steps := make([]step, 0, len(topics))
+	resp.Topics = make([]kmsg.CreatePartitionsResponseTopic, len(topics))
+	for i, t := range topics {
 		r := &resp.Topics[i]
 		*r = kmsg.NewCreatePartitionsResponseTopic()
 		r.Topic = t.Topic
@@ -29,8 +27,8 @@ func (a *API) createPartitions(c *Call, req *kmsg.CreatePartitionsRequest, resp 
 		steps = append(steps, step{
 			refused: a.allow(c, auth.Alter, auth.Topic, t.Topic),
 			decide: func(m *meta.Image) ([]meta.Record, error) {
-				if names[t.Topic] > 1 {
-					return nil, &meta.Error{Kind: meta.ErrInvalidRequest, Message: "Duplicate topic name."}
+				if twice[t.Topic] {
+					return nil, worded(kerr.InvalidRequest, "Duplicate topic name.")
 				}
 				recs, err := meta.CreatePartitions(m, t.Topic, t.Count, assignment)
 				if err == nil && !req.ValidateOnly {

@@ -37,6 +37,9 @@ func (a *API) electLeaders(c *Call, req *kmsg.ElectLeadersRequest, resp *kmsg.El
 	if all {
 		leaveOutNeedless(resp)
 	}
+	if how := meta.Election(req.ElectionType); how != meta.Preferred && how != meta.Unclean {
+		return kerr.InvalidRequest
+	}
 	return nil
 }
 

@@ -47,6 +47,8 @@ func checkQuotaFilter(components []kmsg.DescribeClientQuotasRequestComponent) er
 	seen := map[string]bool{}
 	for _, f := range components {
 		switch {
+		case f.EntityType == "":
+			return worded(kerr.InvalidRequest, "Unexpected empty filter component entity type")
 		case f.EntityType != quotaUser && f.EntityType != quotaClientID && f.EntityType != quotaIP:
 			return worded(kerr.UnsupportedVersion, "Custom entity type '%s' not supported", f.EntityType)
 		case seen[f.EntityType]:

@@ -8,6 +8,12 @@ import (
 
 var _ = handle(0, 2, (*API).updateFeatures)
 
+// How a feature may be told to change, from a version that Kafka knows as an upgrade to one that loses something.
+const (
+	upgrade         = 1
+	unsafeDowngrade = 3
+)
+
 // updateFeatures takes levels that are in force already: they come with the version of this broker and change with it only.
 func (a *API) updateFeatures(c *Call, req *kmsg.UpdateFeaturesRequest, resp *kmsg.UpdateFeaturesResponse) error {
 	if err := a.allowCluster(c, auth.Alter); err != nil {
@@ -15,6 +21,9 @@ func (a *API) updateFeatures(c *Call, req *kmsg.UpdateFeaturesRequest, resp *kms
 	}
 	for _, u := range req.FeatureUpdates {
 		err := checkFeature(u.Feature, u.MaxVersionLevel)
+		if c.Version >= 1 && (u.UpgradeType < upgrade || u.UpgradeType > unsafeDowngrade) {
+			err = worded(kerr.InvalidUpdateVersion, "The upgrade type for feature %s is not valid.", u.Feature)
+		}
 		if err != nil && c.Version >= 2 { // which has no results: one that is refused refuses all
 			return err
 		}

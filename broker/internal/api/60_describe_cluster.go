@@ -9,14 +9,21 @@ import (
 
 var _ = handle(0, 2, (*API).describeCluster)
 
-const brokerEndpoint = 1
+// The kinds of endpoints that may be asked for (KIP-919).
+const (
+	brokerEndpoint     = 1
+	controllerEndpoint = 2
+)
 
 func (a *API) describeCluster(c *Call, req *kmsg.DescribeClusterRequest, resp *kmsg.DescribeClusterResponse) error {
 	resp.ClusterAuthorizedOperations = math.MinInt32
 	resp.EndpointType = brokerEndpoint
-	if c.Version >= 1 && req.EndpointType != brokerEndpoint {
-		resp.ErrorCode, resp.ErrorMessage = refusal(kerr.MismatchedEndpointType)
-		return nil
+	switch {
+	case c.Version == 0 || req.EndpointType == brokerEndpoint:
+	case req.EndpointType == controllerEndpoint:
+		return kerr.MismatchedEndpointType
+	default:
+		return kerr.UnsupportedEndpointType
 	}
 	m := a.Meta.Image()
 	resp.ClusterID, resp.ControllerID = m.ClusterID(), m.Controller()

@@ -34,6 +34,7 @@ var codes = []struct {
 	{meta.ErrDuplicate, kerr.DuplicateResource},
 	{meta.ErrBadCredential, kerr.UnacceptableCredential},
 	{meta.ErrScramMechanism, kerr.UnsupportedSaslMechanism},
+	{meta.ErrPolicy, kerr.PolicyViolation},
 	{meta.ErrTopicDeletionDisabled, kerr.TopicDeletionDisabled},
 	{meta.ErrElectionNotNeeded, kerr.ElectionNotNeeded},
 	{meta.ErrNoPreferredLeader, kerr.PreferredLeaderNotAvailable},

@@ -121,12 +121,9 @@ func (d *Def) checkType(value string) error {
 		}
 		return d.checkRange(value, f)
 	case List:
-		for i, v := range splitList(value) {
+		for _, v := range splitList(value) {
 			if d.Choices != nil && !slices.Contains(d.Choices, v) {
 				return d.invalid(value, "String must be one of: "+strings.Join(d.Choices, ", "))
-			}
-			if d.Choices != nil && slices.Contains(splitList(value)[:i], v) {
-				return d.invalid(value, "Configuration '"+d.Name+"' values must not be duplicated.")
 			}
 		}
 	case String:

@@ -27,6 +27,9 @@ type Alter struct {
 
 // AlterTopic decides on changes of a topic's configuration.
 func AlterTopic(m *Image, c *BrokerConfig, name string, changes []Alter) ([]Record, error) {
+	if name == "" {
+		return nil, refuse(ErrInvalidRequest, "Default topic resources are not allowed.")
+	}
 	if err := CheckTopicName(name); err != nil {
 		return nil, err
 	}
@@ -106,13 +109,14 @@ func alter(have map[string]string, changes []Alter, find func(string) (*Def, str
 			return nil, refuse(ErrInvalidRequest, "Error due to duplicate config keys: %s", ch.Name)
 		}
 		seen[ch.Name] = true
+		if ch.Op == OpDelete { // whatever is not set is not set afterwards
+			delete(own, ch.Name)
+			continue
+		}
 		d, current, err := find(ch.Name)
 		switch {
 		case err != nil:
 			return nil, err
-		case ch.Op == OpDelete:
-			delete(own, ch.Name)
-			continue
 		case ch.Value == nil:
 			return nil, refuse(ErrInvalidRequest, "Null value not supported for : %s", ch.Name)
 		case ch.Op == OpSet:

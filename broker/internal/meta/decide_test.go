@@ -315,7 +315,7 @@ func TestAlterQuotasRefuses(t *testing.T) {
 		{QuotaEntity{IP: named("nowhere")}, QuotaChange{}, "not an IP"},
 		{QuotaEntity{User: named("u")}, QuotaChange{Name: ConnectionCreationRate, Value: 1}, "key"},
 		{QuotaEntity{IP: named("::1")}, QuotaChange{Name: ProducerByteRate, Value: 1}, "key"},
-		{QuotaEntity{User: named("u")}, QuotaChange{Name: "nonsense", Remove: true}, "key"},
+		{QuotaEntity{User: named("u")}, QuotaChange{Name: "nonsense", Value: 1}, "key"},
 		{QuotaEntity{User: named("u")}, QuotaChange{Name: ProducerByteRate, Value: 0}, "greater"},
 		{QuotaEntity{User: named("u")}, QuotaChange{Name: RequestPercentage, Value: math.NaN()}, "greater"},
 		{QuotaEntity{User: named("u")}, QuotaChange{Name: ProducerByteRate, Value: 1.5}, "fraction"},

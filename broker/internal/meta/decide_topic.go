@@ -117,7 +117,7 @@ func assign(m *Image, c *BrokerConfig, want NewTopic) ([][]int32, error) {
 	case partitions <= 0:
 		return nil, refuse(ErrInvalidPartitions, "Number of partitions was set to an invalid non-positive value.")
 	case partitions > MaxPartitions:
-		return nil, refuse(ErrInvalidPartitions, "Number of partitions was set to %d; the most that one request may create is %d.", partitions, MaxPartitions)
+		return nil, refuse(ErrPolicy, "%d partitions were asked for; the most that one request may create is %d.", partitions, MaxPartitions)
 	}
 	if err := checkReplication(m, replication); err != nil {
 		return nil, err
@@ -198,8 +198,8 @@ func CreatePartitions(m *Image, name string, count int32, assignment [][]int32) 
 		return nil, refuse(ErrInvalidPartitions, "Topic already has %d partition(s).", have)
 	case int(count) < have:
 		return nil, refuse(ErrInvalidPartitions, "The topic %s currently has %d partition(s); %d would not be an increase.", name, have, count)
-	case count > MaxPartitions:
-		return nil, refuse(ErrInvalidPartitions, "%d partitions were asked for; the most is %d.", count, MaxPartitions)
+	case int(count)-have > MaxPartitions:
+		return nil, refuse(ErrPolicy, "%d more partitions were asked for; the most that one request may create is %d.", int(count)-have, MaxPartitions)
 	}
 	replication := len(t.Partitions[0].Replicas)
 	if assignment == nil {

@@ -20,6 +20,7 @@ var (
 	ErrDuplicate             = errors.New("named twice")
 	ErrBadCredential         = errors.New("unacceptable credential")
 	ErrScramMechanism        = errors.New("unknown SCRAM mechanism")
+	ErrPolicy                = errors.New("against a policy")
 	ErrTopicDeletionDisabled = errors.New("topic deletion is disabled")
 	ErrElectionNotNeeded     = errors.New("no election is needed")
 	ErrNoPreferredLeader     = errors.New("the preferred leader is not available")

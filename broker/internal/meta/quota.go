@@ -122,10 +122,10 @@ func checkQuota(e QuotaEntity, ch QuotaChange) error {
 	}
 	largest, integral := whole[ch.Name]
 	switch {
+	case ch.Remove: // whatever is not set is not set afterwards
+		return nil
 	case !known:
 		return refuse(ErrInvalidRequest, "Invalid configuration key %s", ch.Name)
-	case ch.Remove:
-		return nil
 	case !(ch.Value > 0) || math.IsInf(ch.Value, 0):
 		return refuse(ErrInvalidRequest, "Quota %s must be greater than 0", ch.Name)
 	case integral && ch.Value != math.Trunc(ch.Value):
