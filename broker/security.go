@@ -42,6 +42,9 @@ func (n *node) lockDoors() error {
 		meets.Who = auth.Anonymous
 		if l.tls() {
 			cfg, err := tlsConfig(n.plan.config.ForListener(l.name, ""))
+			if l.sasl() { // what is said for all listeners is meant for those without SASL (KIP-684)
+				cfg.ClientAuth = n.plan.config.OfListener(l.name, "ssl.client.auth")
+			}
 			if err == nil {
 				meets.TLS, err = auth.NewTLS(cfg, n.logger, time.Now)
 			}

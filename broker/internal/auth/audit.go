@@ -45,7 +45,7 @@ func (a *Audit) Denied(who Principal, host string, op Operation, kind Kind, name
 		return
 	}
 	a.leftOut(missed)
-	a.log.Warn("denied", "principal", who.String(), "host", host, "operation", op.String(), "resource", kind.String()+":"+name)
+	a.log.Warn("denied", "principal", short(who.String()), "host", host, "operation", op.String(), "resource", kind.String()+":"+short(name))
 }
 
 // Failed notes that a client could not prove who it is.
@@ -74,6 +74,16 @@ func (a *Audit) WriteMetrics(w *obs.Writer) {
 	w.Int(a.failed.Load())
 }
 
+// nameMax bounds what a client can put into a line.
+const nameMax = 256
+
+func short(name string) string {
+	if len(name) <= nameMax {
+		return name
+	}
+	return name[:nameMax] + "…"
+}
+
 // take asks for room for a line, and tells how many had none before it.
 func (a *Audit) take() (missed int64, ok bool) {
 	a.mu.Lock()
@@ -93,6 +103,6 @@ func (a *Audit) take() (missed int64, ok bool) {
 // Allowed notes that something was allowed, where somebody wants to know.
 func (a *Audit) Allowed(who Principal, host string, op Operation, kind Kind, name string) {
 	if a != nil && a.log.Enabled(context.Background(), slog.LevelDebug) {
-		a.log.Debug("allowed", "principal", who.String(), "host", host, "operation", op.String(), "resource", kind.String()+":"+name)
+		a.log.Debug("allowed", "principal", short(who.String()), "host", host, "operation", op.String(), "resource", kind.String()+":"+short(name))
 	}
 }

@@ -108,7 +108,7 @@ func (s *Session) Handshake(mechanism string, raw bool) error {
 		s.mechanism, s.exchange, s.raw = m, m.Start(), raw
 		return nil
 	}
-	return s.fail(fmt.Errorf("%w: %q", ErrNoMechanism, mechanism))
+	return s.fail(fmt.Errorf("%w: %q", ErrNoMechanism, short(mechanism)))
 }
 
 // Authenticate answers a token. lifetime is for how long the proof counts, 0 for ever or if there is none yet.

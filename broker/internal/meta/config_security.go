@@ -63,6 +63,11 @@ func listenerDef(name string) (*Def, bool) {
 	return nil, true
 }
 
+// OfListener is a configuration that was said for one listener; "" where it was not.
+func (c *BrokerConfig) OfListener(listener, name string) string {
+	return c.static[listenerPrefix+strings.ToLower(listener)+"."+name]
+}
+
 // ForListener reads the configurations of a listener and, if mechanism is not empty, of one of its SASL mechanisms: its
 // own, or the broker's.
 func (c *BrokerConfig) ForListener(listener, mechanism string) Values {

@@ -79,7 +79,7 @@ func (c *conn) run() {
 	c.close()
 	c.answered()
 	if !c.isDraining() {
-		c.report(err)
+		c.end(err)
 	}
 }
 

@@ -168,6 +168,16 @@ func (c *conn) expire() {
 	c.close()
 }
 
+// end reports why a connection has ended. Of clients that nobody knows the audit log has the lines, which are bounded.
+func (c *conn) end(err error) {
+	if !c.locked() || quiet(err) {
+		c.report(err)
+		return
+	}
+	c.server.stats.broken.Add(1)
+	c.server.api.Audit.Failed(c.host, c.door.Listener, err)
+}
+
 func (c *conn) forget() {
 	if c.expiry != nil {
 		c.expiry.Stop()
