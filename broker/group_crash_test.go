@@ -1,7 +1,13 @@
 package broker_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/leatstream/leat/broker/brokertest"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -38,4 +44,136 @@ func TestAGroupGoesOnAfterARestartAndAPowerLoss(t *testing.T) {
 		}
 		cl.Close()
 	}
+}
+
+// TestMembersOutlivePowerLosses: members of both protocols consume and commit while power is lost again and again. Every
+// record is read, nothing is committed that was not, and the group settles with all who were in it.
+func TestMembersOutlivePowerLosses(t *testing.T) {
+	ctx := testContext(t)
+	c := brokertest.Start(t, 1, brokertest.CrashableFS(), brokertest.Properties(map[string]string{"group.consumer.heartbeat.interval.ms": "100"}))
+	fill(ctx, t, c, "orders", 30)
+	consumed := &progress{next: map[int32]int64{}}
+	consuming, stop := context.WithCancel(ctx)
+	power := &plug{}
+	var members sync.WaitGroup
+	for i, opts := range [][]kgo.Opt{
+		{kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer())},
+		{kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer())},
+		{kgo.Balancers(kgo.CooperativeStickyBalancer())},
+	} {
+		cl := member(t, c, "g", "orders", append(opts, kgo.Dialer(power.dial), kgo.ClientID(fmt.Sprint("member", i)))...)
+		members.Go(func() { consumed.follow(consuming, t, cl) })
+	}
+	producer := c.Client(t)
+	total := int64(30)
+	for round := range uint64(6) {
+		var batch []*kgo.Record
+		for range 30 {
+			batch = append(batch, &kgo.Record{Topic: "orders", Key: fmt.Append(nil, len(batch)), Value: []byte("x")})
+		}
+		if err := producer.ProduceSync(ctx, batch...).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+		total += 30
+		power.pull() // what the machine says that has no power any more, nobody hears
+		c.PowerLoss(int(round*20), round)
+		power.insert()
+	}
+	adm := kadm.NewClient(c.Client(t))
+	for last := ""; ; { // until all is read and committed, by all three
+		offsets, err := adm.FetchOffsets(ctx, "g")
+		if ctx.Err() != nil {
+			t.Fatalf("%d of %d records are read; %s", consumed.sum(), total, last)
+		}
+		sum := int64(0)
+		offsets.Each(func(o kadm.OffsetResponse) {
+			sum += o.At
+			if read := consumed.at(o.Partition); o.At > read {
+				t.Errorf("partition %d is committed to %d, and read to %d", o.Partition, o.At, read)
+			}
+		})
+		d, descErr := adm.DescribeConsumerGroups(ctx, "g")
+		if g := d["g"]; err == nil && descErr == nil && sum == total && g.State == "Stable" && len(g.Members) == 3 {
+			break
+		}
+		last = fmt.Sprintf("%d committed (%v), %+v (%v)", sum, err, d["g"], descErr)
+		time.Sleep(20 * time.Millisecond)
+	}
+	stop()
+	members.Wait()
+}
+
+// plug is the wire between members and broker.
+type plug struct {
+	mu   sync.Mutex
+	out  bool
+	ends []net.Conn
+}
+
+func (p *plug) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.out {
+		return nil, errors.Join(net.ErrClosed, conn.Close())
+	}
+	p.ends = append(p.ends, conn)
+	return conn, nil
+}
+
+func (p *plug) pull() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, conn := range p.ends {
+		conn.Close()
+	}
+	p.out, p.ends = true, nil
+}
+
+func (p *plug) insert() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.out = false
+}
+
+// progress is how far members have come in each partition, together.
+type progress struct {
+	mu   sync.Mutex
+	next map[int32]int64
+}
+
+// follow polls and commits. What a power loss interrupts is an error that the client heals by itself.
+func (p *progress) follow(ctx context.Context, t *testing.T, cl *kgo.Client) {
+	for ctx.Err() == nil {
+		polling, enough := context.WithTimeout(ctx, 200*time.Millisecond) // a commit that failed is made again
+		fetches := cl.PollFetches(polling)
+		enough()
+		p.mu.Lock()
+		fetches.EachRecord(func(r *kgo.Record) {
+			if next := p.next[r.Partition]; r.Offset > next {
+				t.Errorf("partition %d goes on at %d, read to %d", r.Partition, r.Offset, next)
+			}
+			p.next[r.Partition] = max(p.next[r.Partition], r.Offset+1)
+		})
+		p.mu.Unlock()
+		_ = cl.CommitUncommittedOffsets(ctx)
+	}
+}
+
+func (p *progress) at(partition int32) int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.next[partition]
+}
+
+func (p *progress) sum() (n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, at := range p.next {
+		n += at
+	}
+	return n
 }
