@@ -1,12 +1,14 @@
 package broker_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509/pkix"
 	"encoding/binary"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
@@ -16,6 +18,7 @@ import (
 	"github.com/leatstream/leat/broker"
 	"github.com/leatstream/leat/broker/brokertest"
 	"github.com/leatstream/leat/broker/brokertest/certs"
+	"github.com/leatstream/leat/broker/internal/api"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -316,6 +319,20 @@ func TestBeforeAuthentication(t *testing.T) {
 			}
 		})
 	}
+	t.Run("every API", func(t *testing.T) {
+		for _, v := range api.Versions() {
+			if v.Key == 17 || v.Key == 18 || v.Key == 36 {
+				continue
+			}
+			req := kmsg.RequestForKey(v.Key)
+			req.SetVersion(v.Max)
+			r := s.rude(saslOpen)
+			r.t = t
+			if resp := r.ask(req); resp != nil {
+				t.Errorf("%s is answered", kmsg.NameForKey(v.Key))
+			}
+		}
+	})
 	t.Run("no TLS where there must be", func(t *testing.T) {
 		for _, door := range []int{saslSSL, mutual} {
 			r := s.rude(door)
@@ -398,6 +415,56 @@ func TestProofsExpire(t *testing.T) {
 	}
 	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("a long poll outlives the proof by %v", took)
+	}
+}
+
+// TestManyBytesOverTLS: what goes from files to the socket elsewhere is copied here, and arrives as it was.
+func TestManyBytesOverTLS(t *testing.T) {
+	s := secure(t, nil)
+	ctx := testContext(t)
+	if _, err := s.admin().CreateTopics(ctx, 1, 1, nil, "t"); err != nil {
+		t.Fatal(err)
+	}
+	m := plain.Auth{User: "admin", Pass: "admin-secret"}.AsMechanism()
+	cl := s.Client(t, kgo.SASL(m), kgo.DialTLSConfig(s.tls(nil)), kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchMaxPartitionBytes(8<<20))
+	random := rand.NewChaCha8([32]byte{})
+	var sent [][]byte
+	var records []*kgo.Record
+	for i := range 40 {
+		value := make([]byte, 1+i*25_000)
+		_, _ = random.Read(value) // never fails
+		sent = append(sent, value)
+		records = append(records, &kgo.Record{Topic: "t", Value: value})
+	}
+	if err := cl.ProduceSync(ctx, records...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(sent); {
+		fetches := cl.PollFetches(ctx)
+		if err := fetches.Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range fetches.Records() {
+			if !bytes.Equal(r.Value, sent[i]) {
+				t.Fatalf("record %d arrives as another", i)
+			}
+			i++
+		}
+	}
+}
+
+// TestClientAuthOfAllIsNotThatOfSASL: a certificate is asked for where SASL is only if that listener is named (KIP-684).
+func TestClientAuthOfAllIsNotThatOfSASL(t *testing.T) {
+	ca := certs.NewCA(t, "ours")
+	trust := ca.Truststore(t, t.TempDir(), "ca.pem")
+	all := map[string]string{"ssl.client.auth": "required", "ssl.truststore.location": trust}
+	if err := secure(t, all).as(plain.Auth{User: "admin", Pass: "admin-secret"}.AsMechanism()).Ping(testContext(t)); err != nil {
+		t.Error(err)
+	}
+	named := map[string]string{"listener.name.sasled.ssl.client.auth": "required", "ssl.truststore.location": trust}
+	if err := secure(t, named).as(plain.Auth{User: "admin", Pass: "admin-secret"}.AsMechanism()).Ping(testContext(t)); err == nil {
+		t.Error("no certificate is asked for")
 	}
 }
 
