@@ -137,6 +137,9 @@ func (f *produceFlags) send(ctx context.Context, std stdio, cl *kgo.Client, topi
 	n := 0
 	err = eachLine(ctx, std.in, func(line []byte) error {
 		n++
+		if f.json && len(bytes.TrimSpace(line)) == 0 {
+			return nil
+		}
 		r, err := parse(line)
 		if err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
