@@ -479,7 +479,7 @@ func TestDecompressionBombs(t *testing.T) {
 		}
 	}
 	t.Logf("a bomb of %d bytes; at most %d MiB more memory", len(records), most>>20)
-	if most > 256<<20 {
+	if most > 512<<20 { // 128 MiB at once and what the collector is behind; each by itself they would take 4 GiB
 		t.Errorf("bombs take %d MiB", most>>20)
 	}
 }
