@@ -68,17 +68,17 @@ func TestCompactionKeepsTransactions(t *testing.T) {
 	c.write(100, 0) // stays open
 
 	for _, rig := range []*apitest.Rig{r, apitest.New(t, fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rand.New(rand.NewPCG(1, 2))}), "data", nil)} {
-		offsets, err := rig.API.Groups.Offsets(ctx, "g")
+		offsets, err := rig.API.Groups.Offsets(ctx, "g0")
 		if err != nil || len(offsets) != 1 || offsets[0].At != 62 || !offsets[0].Unstable {
 			t.Errorf("%+v %v", offsets, err)
 		}
-		x, err := rig.API.Txns.Describe(ctx, "tx")
+		x, err := rig.API.Txns.Describe(ctx, "tx0")
 		if err != nil || x.Producer != c.p || len(x.Partitions) != 3 {
 			t.Errorf("%+v %v", x, err)
 		}
 		last := &client{t: t, r: rig, v2: true, p: c.p}
 		last.end(true)
-		if offsets, err = rig.API.Groups.Offsets(ctx, "g"); err != nil || len(offsets) != 1 || offsets[0].At != 101 || offsets[0].Unstable {
+		if offsets, err = rig.API.Groups.Offsets(ctx, "g0"); err != nil || len(offsets) != 1 || offsets[0].At != 101 || offsets[0].Unstable {
 			t.Errorf("%+v %v", offsets, err)
 		}
 	}

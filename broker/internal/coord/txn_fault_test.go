@@ -65,7 +65,7 @@ func TestAFullDiskDelaysTransactions(t *testing.T) {
 
 	disk.set(r, coord.TransactionsTopic) // the outcome cannot be decided
 	end := func(done func(error)) {
-		r.API.Txns.End(ctx, "tx", c.p, true, true, func(p txn.Producer, err error) {
+		r.API.Txns.End(ctx, "tx0", c.p, true, true, func(p txn.Producer, err error) {
 			if err == nil {
 				c.p = p
 			}
@@ -75,7 +75,7 @@ func TestAFullDiskDelaysTransactions(t *testing.T) {
 	if err := wait(t, end); !errors.Is(err, kerr.CoordinatorNotAvailable) {
 		t.Fatalf("a full disk: %v", err)
 	}
-	if x, err := r.API.Txns.Describe(ctx, "tx"); err != nil || x.State != txn.Ongoing {
+	if x, err := r.API.Txns.Describe(ctx, "tx0"); err != nil || x.State != txn.Ongoing {
 		t.Fatalf("%+v %v", x, err)
 	}
 
@@ -83,19 +83,19 @@ func TestAFullDiskDelaysTransactions(t *testing.T) {
 	if err := wait(t, end); err != nil {
 		t.Fatal(err)
 	}
-	x, err := r.API.Txns.Describe(ctx, "tx")
+	x, err := r.API.Txns.Describe(ctx, "tx0")
 	if err != nil || x.State != txn.PrepareCommit || !slices.Equal(x.Partitions, []txn.Partition{{Topic: "t", Index: 0}, {Topic: "t", Index: 1}}) {
 		t.Fatalf("%+v %v", x, err)
 	}
 	if err := wait(t, func(done func(error)) {
-		r.API.Txns.Add(ctx, "tx", c.p, true, []txn.Partition{{Topic: "t", Index: 0}}, done)
+		r.API.Txns.Add(ctx, "tx0", c.p, true, []txn.Partition{{Topic: "t", Index: 0}}, done)
 	}); !errors.Is(err, kerr.ConcurrentTransactions) {
 		t.Errorf("the next transaction begins before the last one has ended: %v", err)
 	}
 
 	disk.topic.Store(nil)
 	eventually(t, "the transaction is complete", func() bool {
-		x, err := r.API.Txns.Describe(ctx, "tx")
+		x, err := r.API.Txns.Describe(ctx, "tx0")
 		return err == nil && x.State == txn.CompleteCommit
 	})
 	if got := visible(t, r, 1); !slices.Equal(got, []int{0}) {
@@ -120,7 +120,7 @@ func TestADeletedTopicHoldsNothingUp(t *testing.T) {
 	r.Ask(remove)
 	c.end(true)
 	c.init()
-	if x, err := r.API.Txns.Describe(context.Background(), "tx"); err != nil || x.State != txn.Empty {
+	if x, err := r.API.Txns.Describe(context.Background(), "tx0"); err != nil || x.State != txn.Empty {
 		t.Errorf("%+v %v", x, err)
 	}
 }
@@ -135,11 +135,11 @@ func TestUnusedTransactionalIDsGo(t *testing.T) {
 	c.init()
 	was := c.p
 	eventually(t, "the transactional id expires", func() bool {
-		_, err := r.API.Txns.Describe(ctx, "tx")
+		_, err := r.API.Txns.Describe(ctx, "tx0")
 		return errors.Is(err, kerr.TransactionalIDNotFound)
 	})
 	if err := wait(t, func(done func(error)) {
-		r.API.Txns.Add(ctx, "tx", was, true, []txn.Partition{{Topic: "t", Index: 0}}, done)
+		r.API.Txns.Add(ctx, "tx0", was, true, []txn.Partition{{Topic: "t", Index: 0}}, done)
 	}); !errors.Is(err, kerr.InvalidProducerIDMapping) {
 		t.Errorf("its producer still writes: %v", err)
 	}
@@ -165,7 +165,7 @@ func TestMarkersComeBehindWhatWasLetIn(t *testing.T) {
 	c.write(0, 0)
 	p := c.p
 	letIn, goOn, enlisted := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	go r.API.Txns.Enlist(ctx, "tx", p.ID, p.Epoch, "t", 0, false, func(err error) {
+	go r.API.Txns.Enlist(ctx, "tx0", p.ID, p.Epoch, "t", 0, false, func(err error) {
 		close(letIn)
 		<-goOn
 		raw := apitest.Batch(t, "1")
@@ -177,9 +177,9 @@ func TestMarkersComeBehindWhatWasLetIn(t *testing.T) {
 	})
 	<-letIn
 	ended := make(chan error, 1)
-	r.API.Txns.End(ctx, "tx", p, true, false, func(_ txn.Producer, err error) { ended <- err })
+	r.API.Txns.End(ctx, "tx0", p, true, false, func(_ txn.Producer, err error) { ended <- err })
 	eventually(t, "the outcome is decided", func() bool {
-		x, err := r.API.Txns.Describe(ctx, "tx")
+		x, err := r.API.Txns.Describe(ctx, "tx0")
 		return err == nil && x.State == txn.PrepareCommit
 	})
 	select {
@@ -206,24 +206,24 @@ func TestTimeGoesOnAfterAFullDisk(t *testing.T) {
 	r.Topic("t", 1)
 	var p txn.Producer
 	if err := wait(t, func(done func(error)) {
-		r.API.Txns.Init(ctx, "tx", 1500*time.Millisecond, txn.NoProducer, func(got txn.Producer, err error) { p = got; done(err) })
+		r.API.Txns.Init(ctx, "tx0", 1500*time.Millisecond, txn.NoProducer, func(got txn.Producer, err error) { p = got; done(err) })
 	}); err != nil {
 		t.Fatal(err)
 	}
 	if err := wait(t, func(done func(error)) {
-		r.API.Txns.Add(ctx, "tx", p, true, []txn.Partition{{Topic: "t", Index: 0}}, done)
+		r.API.Txns.Add(ctx, "tx0", p, true, []txn.Partition{{Topic: "t", Index: 0}}, done)
 	}); err != nil {
 		t.Fatal(err)
 	}
 	disk.set(r, coord.TransactionsTopic)
 	if err := wait(t, func(done func(error)) {
-		r.API.Txns.End(ctx, "tx", p, true, true, func(_ txn.Producer, err error) { done(err) })
+		r.API.Txns.End(ctx, "tx0", p, true, true, func(_ txn.Producer, err error) { done(err) })
 	}); err == nil {
 		t.Fatal("a full disk takes the end of a transaction")
 	}
 	disk.topic.Store(nil)
 	eventually(t, "the transaction times out", func() bool {
-		x, err := r.API.Txns.Describe(ctx, "tx")
+		x, err := r.API.Txns.Describe(ctx, "tx0")
 		return err == nil && x.State == txn.CompleteAbort
 	})
 }

@@ -32,13 +32,16 @@ const (
 	abortAnswered
 )
 
-const powerTransactions = 8
+const (
+	powerProducers    = 2
+	powerTransactions = 8 // of each
+)
 
 // cut is what a disk holds when the power goes, and what the client knew by then.
 type cut struct {
 	op    string
 	fs    vfs.FS
-	fates []fate
+	fates [powerProducers][]fate
 }
 
 type cutter struct {
@@ -46,17 +49,18 @@ type cutter struct {
 
 	mu    sync.Mutex
 	rng   *rand.Rand
-	fates []fate
+	fates [powerProducers][]fate
 	cuts  []cut
 }
 
-func (c *cutter) set(i int, f fate) {
+// set notes what producer n knows of its transaction i.
+func (c *cutter) set(n, i int, f fate) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if i == len(c.fates) {
-		c.fates = append(c.fates, f)
+	if i == len(c.fates[n]) {
+		c.fates[n] = append(c.fates[n], f)
 	}
-	c.fates[i] = f
+	c.fates[n][i] = f
 }
 
 func (c *cutter) before(op errorfs.Op) error {
@@ -67,11 +71,13 @@ func (c *cutter) before(op errorfs.Op) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.cuts = append(c.cuts, cut{ // first what was promised, then the state of the disk
-		fmt.Sprintf("%v %s", op.Kind, op.Path), nil, slices.Clone(c.fates),
-	})
+	at := cut{op: fmt.Sprintf("%v %s", op.Kind, op.Path)}
+	for n := range c.fates { // first what was promised, then the state of the disk
+		at.fates[n] = slices.Clone(c.fates[n])
+	}
 	unsynced := []int{0, 0, 50, 100}[c.rng.IntN(4)]
-	c.cuts[len(c.cuts)-1].fs = c.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsynced, RNG: c.rng})
+	at.fs = c.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsynced, RNG: c.rng})
+	c.cuts = append(c.cuts, at)
 	return nil
 }
 
@@ -81,13 +87,18 @@ type client struct {
 	r  *apitest.Rig
 	p  txn.Producer
 	v2 bool
+	n  int // tells it from others: its transactional id, its group, and its records
 }
+
+func (c *client) id() string { return fmt.Sprintf("tx%d", c.n) }
+
+func (c *client) group() string { return fmt.Sprintf("g%d", c.n) }
 
 func (c *client) init() {
 	c.t.Helper()
 	for range 1000 { // what is open is ended first
 		err := wait(c.t, func(done func(error)) {
-			c.r.API.Txns.Init(context.Background(), "tx", time.Minute, txn.NoProducer, func(p txn.Producer, err error) { c.p = p; done(err) })
+			c.r.API.Txns.Init(context.Background(), c.id(), time.Minute, txn.NoProducer, func(p txn.Producer, err error) { c.p = p; done(err) })
 		})
 		if err == nil {
 			return
@@ -112,16 +123,16 @@ func (c *client) write(i, sequence int) {
 	ctx, txns := context.Background(), c.r.API.Txns
 	if !c.v2 {
 		c.must(wait(c.t, func(done func(error)) {
-			txns.Add(ctx, "tx", c.p, false, []txn.Partition{{Topic: "t", Index: 0}, {Topic: "t", Index: 1}}, done)
+			txns.Add(ctx, c.id(), c.p, false, []txn.Partition{{Topic: "t", Index: 0}, {Topic: "t", Index: 1}}, done)
 		}))
-		c.must(wait(c.t, func(done func(error)) { txns.AddOffsets(ctx, "tx", c.p, "g", done) }))
+		c.must(wait(c.t, func(done func(error)) { txns.AddOffsets(ctx, c.id(), c.p, c.group(), done) }))
 	}
 	for p := range int32(2) {
-		raw := apitest.Batch(c.t, strconv.Itoa(i))
+		raw := apitest.Batch(c.t, strconv.Itoa(1000*c.n+i))
 		batch.SetProducer(raw, c.p.ID, c.p.Epoch, int32(sequence))
 		batch.SetTransactional(raw)
 		batch.Seal(raw)
-		id := "tx"
+		id := c.id()
 		req := kmsg.NewPtrProduceRequest()
 		req.Version, req.Acks, req.TransactionID = 12, -1, &id
 		if !c.v2 {
@@ -131,13 +142,13 @@ func (c *client) write(i, sequence int) {
 		c.must(kerr.ErrorForCode(c.r.Ask(req).(*kmsg.ProduceResponse).Topics[0].Partitions[0].ErrorCode))
 	}
 	commit := coord.Commit{Generation: -1, Offsets: []coord.Committed{{Topic: "t", Partition: 0, Offset: coord.Offset{At: int64(i + 1), LeaderEpoch: -1}}}}
-	c.must(wait(c.t, func(done func(error)) { txns.CommitOffsets(ctx, "tx", c.p, "g", commit, c.v2, done) }))
+	c.must(wait(c.t, func(done func(error)) { txns.CommitOffsets(ctx, c.id(), c.p, c.group(), commit, c.v2, done) }))
 }
 
 func (c *client) end(commit bool) {
 	c.t.Helper()
 	c.must(wait(c.t, func(done func(error)) {
-		c.r.API.Txns.End(context.Background(), "tx", c.p, commit, c.v2, func(p txn.Producer, err error) { c.p = p; done(err) })
+		c.r.API.Txns.End(context.Background(), c.id(), c.p, commit, c.v2, func(p txn.Producer, err error) { c.p = p; done(err) })
 	}))
 }
 
@@ -149,34 +160,16 @@ func TestPowerLossInTransactions(t *testing.T) {
 			c := &cutter{fs: vfs.NewCrashableMem(), rng: rand.New(rand.NewPCG(5, 6))}
 			r := apitest.New(t, errorfs.Wrap(c.fs, errorfs.InjectorFunc(c.before)), "data", nil)
 			r.Topic("t", 2)
-			producer := &client{t: t, r: r, v2: v2}
-			producer.init()
-			sequence := 0
-			for i := range powerTransactions {
-				c.set(i, begun)
-				producer.write(i, sequence)
-				if sequence++; v2 {
-					sequence = 0 // a new epoch
-				}
-				switch i % 4 {
-				case 1:
-					c.set(i, abortAsked)
-					producer.end(false)
-					c.set(i, abortAnswered)
-				case 3:
-					producer.init() // of another producer, which fences
-					sequence = 0
-				default:
-					c.set(i, commitAsked)
-					producer.end(true)
-					c.set(i, commitAnswered)
-				}
+			var all sync.WaitGroup
+			for n := range powerProducers {
+				all.Go(func() { c.transact(&client{t: t, r: r, v2: v2, n: n}) })
 			}
+			all.Wait()
 			c.mu.Lock()
 			cuts := c.cuts
 			c.mu.Unlock()
 			t.Logf("%d cuts", len(cuts))
-			if len(cuts) < 8*powerTransactions {
+			if t.Failed() || len(cuts) < 8*powerTransactions {
 				t.Errorf("only %d cuts", len(cuts))
 			}
 			for i, at := range cuts {
@@ -188,20 +181,68 @@ func TestPowerLossInTransactions(t *testing.T) {
 	}
 }
 
+// transact is what one producer does: it commits, aborts, and is fenced by its successor.
+func (c *cutter) transact(p *client) {
+	p.init()
+	sequence := 0
+	for i := range powerTransactions {
+		c.set(p.n, i, begun)
+		p.write(i, sequence)
+		if sequence++; p.v2 {
+			sequence = 0 // a new epoch
+		}
+		switch i % 4 {
+		case 1:
+			c.set(p.n, i, abortAsked)
+			p.end(false)
+			c.set(p.n, i, abortAnswered)
+		case 3:
+			p.init()
+			sequence = 0
+		default:
+			c.set(p.n, i, commitAsked)
+			p.end(true)
+			c.set(p.n, i, commitAnswered)
+		}
+	}
+}
+
 func checkCut(t *testing.T, at cut) {
 	r := apitest.New(t, at.fs, "data", nil)
 	if r.Meta.Image().Topic("t") == nil {
-		if len(at.fates) > 0 {
-			t.Fatal("topic t is gone")
+		for _, fates := range at.fates {
+			if len(fates) > 0 {
+				t.Fatal("topic t is gone")
+			}
 		}
 		return
 	}
-	(&client{t: t, r: r}).init() // ends what was open
+	for n := range powerProducers { // ends what was open
+		(&client{t: t, r: r, n: n}).init()
+	}
 	first, second := visible(t, r, 0), visible(t, r, 1)
+	for n, fates := range at.fates {
+		checkProducer(t, &client{t: t, r: r, n: n}, fates, of(n, first), of(n, second))
+	}
+}
+
+// of are the transactions of producer n among the records of a partition.
+func of(n int, records []int) []int {
+	var out []int
+	for _, v := range records {
+		if v/1000 == n {
+			out = append(out, v%1000)
+		}
+	}
+	return out
+}
+
+// checkProducer holds what two partitions and a group have of a producer to what it was told.
+func checkProducer(t *testing.T, p *client, fates []fate, first, second []int) {
 	if !slices.Equal(first, second) {
 		t.Errorf("one partition has %v, the other %v", first, second)
 	}
-	for i, f := range at.fates {
+	for i, f := range fates {
 		switch there := slices.Contains(first, i); {
 		case there && f != commitAsked && f != commitAnswered:
 			t.Errorf("transaction %d is committed, and nobody asked for it", i)
@@ -213,7 +254,7 @@ func checkCut(t *testing.T, at cut) {
 	if len(first) > 0 {
 		want = append(want, int64(slices.Max(first)+1))
 	}
-	offsets, err := r.API.Groups.Offsets(context.Background(), "g")
+	offsets, err := p.r.API.Groups.Offsets(context.Background(), p.group())
 	if err != nil {
 		t.Fatal(err)
 	}
