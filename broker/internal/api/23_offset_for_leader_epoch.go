@@ -39,6 +39,9 @@ func (a *API) epochEnd(topic string, req kmsg.OffsetForLeaderEpochRequestTopicPa
 	if err := p.CheckEpoch(req.CurrentLeaderEpoch); err != nil {
 		return err
 	}
+	if req.LeaderEpoch < 0 { // none: it has no end
+		return nil
+	}
 	resp.LeaderEpoch, resp.EndOffset, err = p.EpochEnd(req.LeaderEpoch)
 	return err
 }
