@@ -18,8 +18,9 @@ type Config struct {
 	DataDir string
 	// FS is the file system of DataDir; nil: the operating system's.
 	FS vfs.FS
-	// Listen is where clients connect, HOST:PORT each; port 0 finds a free one. Nil: the property listeners, by default
-	// 127.0.0.1:9092. Empty but not nil: nowhere, only DialContext leads to the broker.
+	// Listen is where clients connect, [NAME://]HOST:PORT each; a name says what is spoken there, as in the property listeners.
+	// Port 0 finds a free one. Nil: that property, by default 127.0.0.1:9092. Empty but not nil: nowhere, only DialContext leads
+	// to the broker.
 	Listen []string
 	// Advertised is what clients are told instead of the address of the listener with the same index; "" or missing: that
 	// address itself.
@@ -30,7 +31,7 @@ type Config struct {
 	ClusterID string
 	// Logger gets what an operator should know; nil: nothing is logged.
 	Logger *slog.Logger
-	// Insecure allows listeners that other machines can reach, though nobody has to authenticate.
+	// Insecure allows listeners that other machines can reach, though nobody has to authenticate, or passwords go in the open.
 	Insecure bool
 }
 

@@ -194,8 +194,9 @@ func newClusterID() string {
 
 // serve accepts clients at every door.
 func (n *node) serve() {
-	for _, d := range n.doors {
-		n.logger.Info("listening", "address", d.addr())
+	for i, d := range n.doors {
+		l := n.plan.listeners[i]
+		n.logger.Info("listening", "listener", l.name, "protocol", l.protocol, "address", d.addr())
 		n.serving.Go(func() {
 			if err := n.server.Serve(d.listener, d.meets); err != nil {
 				n.logger.Error("a listener has failed", "address", d.addr(), "error", err)
