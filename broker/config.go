@@ -10,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/internal/obs"
 )
 
 // Config is what a broker is started with. The zero value, with a DataDir, is the default of everything else.
@@ -65,6 +66,7 @@ func (c Config) resolve() (*plan, error) {
 	if p.logger == nil {
 		p.logger = slog.New(slog.DiscardHandler)
 	}
+	p.logger = obs.Sparse(p.logger)
 	if p.fs == nil {
 		p.fs = vfs.Default
 	}
