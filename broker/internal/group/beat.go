@@ -168,6 +168,9 @@ func (c *Consumer) predecessor(id string, instance *string, classic bool) (*Cons
 	if id == "" {
 		id = c.newID()
 	}
+	if other := c.Members[id]; other != nil { // it was somebody else until now
+		c.forget(other)
+	}
 	m := *old
 	m.ID, m.Epoch, m.Previous = id, 0, 0
 	c.forget(old)
@@ -231,7 +234,7 @@ func (c *Consumer) name(m *ConsumerMember, instance *string) {
 	if instance == nil {
 		return
 	}
-	if m.Instance != nil {
+	if m.Instance != nil && c.static[*m.Instance] == m.ID {
 		delete(c.static, *m.Instance)
 	}
 	m.Instance = instance

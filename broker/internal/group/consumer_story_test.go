@@ -15,9 +15,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// world is the topics of a story: the first byte of an id is the first of the name.
+// world is the topics of a story. An id is the name, and how often there was a topic of that name before.
 type world struct {
 	partitions map[string]int32
+	before     map[string]byte
 	version    int
 }
 
@@ -29,12 +30,15 @@ func (w *world) Find(name string) (TopicID, int32) {
 	}
 	var id TopicID
 	copy(id[:], name)
+	id[15] = w.before[name]
 	return id, w.partitions[name]
 }
 
+func nameOf(id TopicID) string { return strings.TrimRight(string(id[:15]), "\x00") }
+
 func (w *world) Name(id TopicID) string {
-	name := strings.TrimRight(string(id[:]), "\x00")
-	if w.partitions[name] == 0 {
+	name := nameOf(id)
+	if now, _ := w.Find(name); now != id {
 		return ""
 	}
 	return name
@@ -44,9 +48,12 @@ func (w *world) Names() []string { return slices.Sorted(maps.Keys(w.partitions))
 
 func (w *world) set(name string, partitions int32) {
 	if w.partitions == nil {
-		w.partitions = map[string]int32{}
+		w.partitions, w.before = map[string]int32{}, map[string]byte{}
 	}
 	if partitions == 0 {
+		if w.partitions[name] > 0 {
+			w.before[name]++
+		}
 		delete(w.partitions, name)
 	} else {
 		w.partitions[name] = partitions
@@ -273,7 +280,7 @@ func (s *scene) partitionsOf(list string) []TopicPartition {
 func (s *scene) list(partitions []TopicPartition) string {
 	var out []string
 	for _, p := range partitions {
-		out = append(out, fmt.Sprintf("%s:%d", strings.TrimRight(string(p.Topic[:]), "\x00"), p.Index))
+		out = append(out, fmt.Sprintf("%s:%d", nameOf(p.Topic), p.Index))
 	}
 	return "[" + strings.Join(out, " ") + "]"
 }
