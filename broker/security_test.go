@@ -364,6 +364,14 @@ func TestOldClients(t *testing.T) {
 		t.Error("no metadata")
 	}
 
+	r = s.rude(saslOpen) // one that does not wait for answers
+	both := kmsg.NewRequestFormatter().AppendRequest(nil, saslHandshake(0, "PLAIN"), 1)
+	both = append(binary.BigEndian.AppendUint32(both, uint32(len(adminToken))), adminToken...)
+	_, _ = r.Write(append(both, kmsg.NewRequestFormatter().AppendRequest(nil, metadataRequest(), 2)...))
+	if first, second, third := r.read(), r.read(), r.read(); len(first) < 5 || second == nil || len(second) != 0 || len(third) < 5 {
+		t.Errorf("answers %x, %x, %x", first, second, third)
+	}
+
 	r = s.rude(saslOpen)
 	r.ask(saslHandshake(1, "PLAIN"))
 	if resp := r.ask(token(0, adminToken)).(*kmsg.SASLAuthenticateResponse); resp.ErrorCode != 0 {

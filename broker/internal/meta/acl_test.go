@@ -53,6 +53,10 @@ func TestDeleteACLsTellsWhatEachFilterFinds(t *testing.T) {
 	if refused[0] != nil || !errors.Is(refused[1], ErrInvalidRequest) || refused[2] != nil || len(records) != 2 {
 		t.Errorf("%v, %v", refused, records)
 	}
+	many := slices.Repeat([]auth.Filter{every}, maxFilters+1)
+	if _, refused, _ := DeleteACLs(m, many); refused[maxFilters-1] != nil || !errors.Is(refused[maxFilters], ErrInvalidRequest) {
+		t.Errorf("%d filters: %v, %v", len(many), refused[maxFilters-1], refused[maxFilters])
+	}
 	if after := m.Apply(records...); len(after.FindACLs(every)) != 0 || len(m.FindACLs(every)) != 2 || m.SameACLs(after) {
 		t.Error("not removed, or removed from an image that was seen")
 	}

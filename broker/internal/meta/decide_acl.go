@@ -9,6 +9,9 @@ import (
 // maxACLs bounds the access control lists of a cluster: each takes memory on every broker.
 const maxACLs = 100_000
 
+// maxFilters bounds those of one request: each looks at every ACL.
+const maxFilters = 1000
+
 // CreateACLs decides on new access control lists. Each is accepted or refused by itself; one that exists already is
 // accepted and changes nothing.
 func CreateACLs(m *Image, acls []auth.ACL) (refused []error, records []Record) {
@@ -72,12 +75,18 @@ func (m *Image) FindACLs(f auth.Filter) []auth.ACL {
 func DeleteACLs(m *Image, filters []auth.Filter) (found [][]auth.ACL, refused []error, records []Record) {
 	found, refused = make([][]auth.ACL, len(filters)), make([]error, len(filters))
 	gone := map[auth.ACL]struct{}{}
+	total := 0 // several filters may find the same
 	for i, f := range filters {
-		if !f.Valid() {
+		switch {
+		case !f.Valid():
 			refused[i] = refuse(ErrInvalidRequest, "The filter contains unknown elements.")
+			continue
+		case i >= maxFilters || total >= maxACLs:
+			refused[i] = refuse(ErrInvalidRequest, "The request has too many filters, or they find too much: send it in parts.")
 			continue
 		}
 		found[i] = m.FindACLs(f)
+		total += len(found[i])
 		for _, a := range found[i] {
 			if _, twice := gone[a]; !twice {
 				gone[a] = struct{}{}

@@ -124,6 +124,7 @@ func (c *conn) token() error {
 	if err != nil { // there is no way to say it
 		return fmt.Errorf("%w: %w", errTold, err)
 	}
+	c.yield() // the answer to the handshake comes first
 	if err := c.write(binary.BigEndian.AppendUint32(nil, uint32(len(reply))), reply); err != nil {
 		return err
 	}
