@@ -31,12 +31,30 @@ type maintainer struct {
 func maintain(replicas *replica.Manager, store *meta.Store, config *meta.BrokerConfig, logger *slog.Logger) *maintainer {
 	m := &maintainer{replicas: replicas, meta: store, config: config, logger: logger}
 	m.ctx, m.stop = context.WithCancel(context.Background())
+	m.running.Go(m.tellDamage)
 	m.running.Go(func() { replicas.Recover(m.ctx) })
 	m.every(config.Millis("log.retention.check.interval.ms"), "retention", (*replica.Partition).Retain)
 	if config.Bool("log.cleaner.enable") {
 		m.every(config.Millis("log.cleaner.backoff.ms"), "compaction", m.compact)
 	}
 	return m
+}
+
+// damageEvery is how often newly found damage is logged.
+const damageEvery = 10 * time.Second
+
+// tellDamage logs what was found damaged, each place once.
+func (m *maintainer) tellDamage() {
+	for told := 0; ; {
+		all := m.replicas.Damage()
+		for _, damage := range all[told:] {
+			m.logger.Error("damage was found; leat doctor says more", "error", damage)
+		}
+		told = len(all)
+		if !m.sleep(damageEvery) {
+			return
+		}
+	}
 }
 
 func (m *maintainer) compact(p *replica.Partition, now time.Time) error {

@@ -101,14 +101,14 @@ func TestMetrics(t *testing.T) {
 	first, _ := ends.Lookup("t", 0)
 	got := scrape(t, c)
 	for name, want := range map[string]float64{
-		`leat_denials_total`:                                                                  0,
-		`leat_authentication_failures_total`:                                                  0,
-		`leat_throttles_total{quota="producer_byte_rate"}`:                                    0,
-		`leat_maintenance_failures_total{work="compaction"}`:                                  0,
-		`leat_wal_damage`:                                                                     0,
-		`leat_panics_total`:                                                                   float64(obs.Panics()), // of this process
-		`kafka_brokers`:                                                                       1,
-		`kafka_topic_partitions{topic="t"}`:                                                   2,
+		`leat_denials_total`:                                 0,
+		`leat_authentication_failures_total`:                 0,
+		`leat_throttles_total{quota="producer_byte_rate"}`:   0,
+		`leat_maintenance_failures_total{work="compaction"}`: 0,
+		`leat_damage`:                       0,
+		`leat_panics_total`:                 float64(obs.Panics()), // of this process
+		`kafka_brokers`:                     1,
+		`kafka_topic_partitions{topic="t"}`: 2,
 		`kafka_consumergroup_members{consumergroup="g"}`:                                      1,
 		`leat_topic_received_records_total{topic="t"}`:                                        10,
 		`leat_groups{type="classic",state="Stable"}`:                                          1,

@@ -62,9 +62,6 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 	if n.dir, err = storage.OpenDir(p.fs, p.dataDir); err != nil {
 		return n, dirError(p.dataDir, err)
 	}
-	for _, damage := range n.dir.Damage() {
-		p.logger.Error("damage was found; leat doctor says more", "error", damage)
-	}
 	if n.doors, err = openDoors(ctx, p.listeners); err != nil {
 		return n, err
 	}

@@ -70,6 +70,9 @@ func (m *Manager) Volume() storage.Volume { return m.dir.Volume() }
 // what waits together durable together.
 const closers = 128
 
+// Damage is what was found damaged since the start though it had been durable.
+func (m *Manager) Damage() []error { return m.dir.Damage() }
+
 // Close makes everything durable and closes the files.
 func (m *Manager) Close() error {
 	m.mu.Lock()

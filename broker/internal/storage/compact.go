@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"math"
 	"slices"
 	"time"
@@ -270,6 +271,7 @@ func (p *pass) noteSegment(s *segment) (full bool, err error) {
 		switch {
 		case errors.Is(err, ErrDamaged):
 			p.damaged[s] = true
+			p.log.dir.note(err)
 			return false, nil
 		case err != nil || raw == nil:
 			return false, err
@@ -356,7 +358,11 @@ func (r *batchReader) bytes(n int) ([]byte, error) {
 		r.buf = make([]byte, size)
 	}
 	r.buf, r.from = r.buf[:size], r.pos
-	if got, err := r.segment.file.ReadAt(r.buf, r.pos); got < size {
+	got, err := r.segment.file.ReadAt(r.buf, r.pos)
+	if errors.Is(err, io.EOF) && got < size {
+		return nil, r.damaged()
+	}
+	if got < size {
 		return nil, err
 	}
 	if r.pause != nil {

@@ -49,6 +49,7 @@ type history struct {
 	told    []string
 
 	mem  *vfs.MemFS
+	fs   vfs.FS // nil: mem, on which the power may go
 	dir  *Dir
 	logs []*logHistory
 
@@ -108,8 +109,23 @@ func (h *history) arm(n int) {
 }
 
 func (h *history) open() (err error) {
-	mem := h.mem
-	fs := errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
+	fs := h.fs
+	if fs == nil {
+		fs = h.powered(h.mem)
+	}
+	if h.dir, err = OpenDir(fs, "data"); err != nil {
+		return err
+	}
+	h.dir.files.limit = int64(h.rng.IntN(6))
+	for _, l := range h.logs {
+		l.log = h.dir.OpenLog(l.name, l.cfg)
+	}
+	return nil
+}
+
+// powered is mem until the power goes.
+func (h *history) powered(mem *vfs.MemFS) vfs.FS {
+	return errorfs.Wrap(mem, errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if op.Kind.ReadOrWrite() != errorfs.OpIsWrite {
 			return nil
 		}
@@ -123,14 +139,6 @@ func (h *history) open() (err error) {
 		}
 		return nil
 	}))
-	if h.dir, err = OpenDir(fs, "data"); err != nil {
-		return err
-	}
-	h.dir.files.limit = int64(h.rng.IntN(6))
-	for _, l := range h.logs {
-		l.log = h.dir.OpenLog(l.name, l.cfg)
-	}
-	return nil
 }
 
 // cut takes what is on disk now. The caller holds the lock.

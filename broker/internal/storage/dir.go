@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
+	"slices"
 	"strings"
 	"sync"
 
@@ -42,10 +43,10 @@ type Dir struct {
 	stats   stats
 	commits commits
 	wal     wal
-	damaged []error // what the start found of the write-ahead log; not changed afterwards
 
 	mu      sync.Mutex
 	offline error
+	damaged []error
 }
 
 // OpenDir creates path if needed, locks it, and recovers what its write-ahead log has. ErrLocked: another process has it.
@@ -156,8 +157,26 @@ func (d *Dir) Close() error {
 	return errors.Join(d.closeMarks(), d.wal.close(), d.lock.Close())
 }
 
-// Damage is what the start found wrong with the write-ahead log.
-func (d *Dir) Damage() []error { return d.damaged }
+// damageMax bounds how much damage is listed: more says nothing more.
+const damageMax = 100
+
+// Damage is what was found wrong, since the directory was opened, with bytes that had been durable. It grows as logs are
+// read. [Inspect] looks at everything.
+func (d *Dir) Damage() []error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.damaged)
+}
+
+// note lists damage, once.
+func (d *Dir) note(damage error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	known := func(e error) bool { return e.Error() == damage.Error() }
+	if len(d.damaged) < damageMax && !slices.ContainsFunc(d.damaged, known) {
+		d.damaged = append(d.damaged, damage)
+	}
+}
 
 // Offline is nil, or why the directory can no longer be trusted.
 func (d *Dir) Offline() error {

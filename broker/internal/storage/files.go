@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"syscall"
@@ -129,7 +130,8 @@ func descriptors() int64 {
 }
 
 // closeFile closes the file of a segment that nobody reads. What is not durable in it is synced before: a failure that
-// only the closed descriptor knew of would never be heard of.
+// only the closed descriptor knew of would never be heard of. That it is durable is noted in its turn, after the segments
+// before it.
 func (d *Dir) closeFile(s *segment) bool {
 	if s.pinned {
 		return false
@@ -139,7 +141,6 @@ func (d *Dir) closeFile(s *segment) bool {
 			_ = d.fail(err)
 			return false
 		}
-		s.synced = s.x.size
 	}
 	_ = s.file.Close() // everything in it is durable
 	s.file = nil
@@ -160,6 +161,13 @@ func (l *Log) use(s *segment) error {
 	})
 	if err != nil {
 		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if s.cut, s.fileEnd = info.Size() < s.synced, info.Size(); s.cut {
+		l.dir.note(fmt.Errorf("%w: %s has %d bytes of %d", ErrDamaged, s.path+logSuffix, info.Size(), s.x.size))
 	}
 	l.opened(s, f)
 	return nil

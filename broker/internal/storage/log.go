@@ -35,6 +35,7 @@ type Log struct {
 	compacting  sync.Mutex // held during a compaction
 	maintaining sync.Mutex // held while segments are deleted or replaced; guards swap
 	marking     sync.Mutex // held while an index file is written
+	left        string     // index file of a segment that is gone, kept for what it says of producers; guarded by marking
 	swap        *swap      // a change of files that is decided and not yet carried out
 
 	mu       sync.Mutex

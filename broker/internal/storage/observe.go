@@ -63,7 +63,7 @@ func (d *Dir) WriteMetrics(w *obs.Writer) {
 	w.Observed(&d.stats.bytes, obs.Bytes)
 	w.Counter("leat_sync_failures_total", "Syncs that failed. After the first, the data directory is offline until the next start.")
 	w.Int(d.stats.failures.Load())
-	w.Gauge("leat_wal_damage", "Parts of the write-ahead log that the last start found damaged though they had been durable.")
+	w.Gauge("leat_damage", "Places found damaged since the start though they had been durable. leat doctor looks at everything.")
 	w.Int(int64(len(d.Damage())))
 	w.Gauge("leat_data_offline", "1 after a failed write or sync: nothing is read or written any more.")
 	w.Flag(d.Offline() != nil)

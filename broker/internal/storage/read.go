@@ -75,6 +75,10 @@ func (l *Log) Read(offset int64, max int, limit int64, minOne bool) (Chunk, erro
 		l.mu.Unlock()
 		return Chunk{}, err
 	}
+	if seg.cut && end > seg.fileEnd {
+		end, exact = seg.fileEnd, false
+	}
+	short := end < seg.x.size && seg.cut
 	seg.refs.Add(1)
 	l.mu.Unlock()
 
@@ -86,6 +90,12 @@ func (l *Log) Read(offset int64, max int, limit int64, minOne bool) (Chunk, erro
 		pos = x.before(offset).pos
 	}
 	c, next, err := seg.find(offset, pos, end, limit, exact, max, minOne)
+	if err == nil && c.Len == 0 && short && offset < limit {
+		err = seg.damagedAt(offset)
+	}
+	if errors.Is(err, ErrDamaged) {
+		l.dir.note(err)
+	}
 	if err != nil || c.Len == 0 {
 		return Chunk{}, errors.Join(err, seg.release())
 	}
@@ -125,7 +135,7 @@ func (s *segment) find(offset, pos, end, limit int64, exact bool, max int, minOn
 	case err != nil:
 		return Chunk{}, 0, err
 	case start < 0 && exact && limit > offset:
-		return Chunk{}, 0, fmt.Errorf("%w: offset %d in %s", ErrDamaged, offset, s.path+logSuffix)
+		return Chunk{}, 0, s.damagedAt(offset)
 	case start < 0:
 		return Chunk{}, 0, nil
 	}
@@ -139,6 +149,10 @@ func (s *segment) find(offset, pos, end, limit int64, exact bool, max int, minOn
 		stop = start + n
 	}
 	return Chunk{segment: s, Pos: start, Len: int(stop - start)}, next, nil
+}
+
+func (s *segment) damagedAt(offset int64) error {
+	return fmt.Errorf("%w: offset %d in %s", ErrDamaged, offset, s.path+logSuffix)
 }
 
 // walk calls fn with the header of every batch from position pos of the segment on, until it returns false.

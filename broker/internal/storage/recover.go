@@ -60,10 +60,30 @@ func (l *Log) load() error {
 	l.durable.offset = l.start
 	if len(l.segments) > 0 {
 		l.start = max(l.start, l.segments[0].base)
+		if err := l.leaveCut(); err != nil {
+			return errors.Join(err, l.unload())
+		}
 		last := l.active()
 		l.durable = mark{offset: last.x.next, segment: last, pos: last.x.size}
 	}
 	return nil
+}
+
+// leaveCut begins a new segment where the file of the last is shorter than what was durable in it: what is missing keeps
+// its place and its offsets, and what comes is not written over them.
+func (l *Log) leaveCut() error {
+	s := l.active()
+	info, err := l.fs.Stat(s.path + logSuffix)
+	if err != nil || info.Size() >= s.x.size {
+		return err
+	}
+	l.dir.note(fmt.Errorf("%w: %s has %d bytes of %d", ErrDamaged, s.path+logSuffix, info.Size(), s.x.size))
+	s.x.producers = l.writers.encode()
+	if err := s.writeIndex(l.fs); err != nil { // its mark may be in the directory's file, for the last segment only
+		return err
+	}
+	_, err = l.roll(s.x.next, time.Now())
+	return err
 }
 
 // unload takes back what a failed load began, so that the next use can try again.
@@ -77,12 +97,15 @@ func (l *Log) unload() error {
 // others would be read again at every start. A mark may lag, so failing is no error.
 func (l *Log) markScanned() {
 	for i, s := range l.segments {
-		if i < len(l.segments)-1 || s.x.size-s.marked >= markEvery {
-			_ = s.writeIndex(l.fs)
-		}
-		s.x.producers = nil
 		if s.loaned { // the mark is not in a file of the segment's own
 			s.marked, s.loaned = -1, false
+		}
+		active := i == len(l.segments)-1
+		if !active || s.x.size-s.marked >= markEvery {
+			_ = s.writeIndex(l.fs)
+		}
+		if active || s.marked == s.x.size {
+			s.x.producers = nil
 		}
 	}
 }
@@ -129,6 +152,9 @@ func (l *Log) replayTo(from, to int, now int64) error {
 			break
 		}
 	}
+	if i < 0 {
+		l.producersLeft()
+	}
 	for i = max(i+1, from); i <= to; i++ {
 		s := l.segments[i]
 		aborted := s.x.aborted
@@ -141,6 +167,19 @@ func (l *Log) replayTo(from, to int, now int64) error {
 		}
 	}
 	return nil
+}
+
+// producersLeft takes over what was known where the first segment begins, if that was left behind by those before.
+func (l *Log) producersLeft() {
+	raw, err := readFile(l.fs, l.left)
+	if l.left == "" || err != nil {
+		return
+	}
+	if x, err := decodeIndex(raw); err == nil && x.next == l.segments[0].base {
+		if ps, err := decodeProducers(x.producers); err == nil {
+			l.writers = ps
+		}
+	}
 }
 
 // replay applies the batches of a part of a segment to what is known of producers.
@@ -210,15 +249,15 @@ func unmarked(err error) bool { return errors.Is(err, iofs.ErrNotExist) || error
 func (l *Log) recoverSegment(s *segment, size int64, last bool) error {
 	x, err := l.wholeIndex(s, last)
 	switch {
-	case err == nil && x.size <= size:
+	case err == nil:
 		s.x, s.marked, s.indexed = x, x.size, true
-	case err == nil || unmarked(err):
+	case unmarked(err):
 		s.x, s.marked, s.indexed = newIndex(s.base), -1, true
 	default:
 		return err
 	}
 	s.synced = s.x.size
-	if s.x.size == size {
+	if s.x.size >= size { // more than the file holds: what is missing is damage, and its offsets are not given again
 		return nil
 	}
 	f, err := l.fs.OpenReadWrite(s.path+logSuffix, vfs.WriteCategoryUnspecified)
@@ -244,13 +283,14 @@ func (l *Log) recoverSegment(s *segment, size int64, last bool) error {
 	return nil
 }
 
-// wholeIndex reads what is known of a segment up to its mark: that of the last one may be in the directory's marks.
+// wholeIndex reads what is known of a segment up to its mark, which may be in the directory's marks. Those are of segments
+// that were the last: one that compaction has replaced since has an index file.
 func (l *Log) wholeIndex(s *segment, last bool) (x index, err error) {
 	raw, err := readFile(l.fs, s.path+indexSuffix)
 	if err == nil {
 		x, err = decodeIndex(raw)
 	}
-	if m, there := l.dir.marks.get(l.name, s.base); last && there && (err != nil || m.size > x.size) {
+	if m, there := l.dir.marks.get(l.name, s.base); there && (last && (err != nil || m.size > x.size) || errors.Is(err, iofs.ErrNotExist)) {
 		s.loaned, x, err = true, m, nil
 	}
 	return x, err
@@ -283,11 +323,13 @@ func (l *Log) setAside(s *segment, end, size int64) error {
 // and what follows is kept.
 func (l *Log) cutAtGap() error {
 	for i := range len(l.segments) - 1 {
-		if l.segments[i].x.next == l.segments[i+1].base {
+		s, next := l.segments[i], l.segments[i+1].base
+		if s.x.next == next {
 			continue
 		}
 		rest := l.segments[i+1:]
 		if slices.ContainsFunc(rest, func(s *segment) bool { return s.marked > 0 }) {
+			l.dir.note(fmt.Errorf("%w: offsets %d to %d of %s are not there", ErrDamaged, s.x.next, next-1, l.path))
 			continue
 		}
 		l.segments = l.segments[:i+1]

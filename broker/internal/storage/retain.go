@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	iofs "io/fs"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -140,9 +141,7 @@ func (l *Log) deleteBefore(offset int64) error {
 	if err := <-durable; err != nil {
 		return err
 	}
-	if err := l.keepProducers(gone); err != nil {
-		return l.changeFailed(err)
-	}
+	gone = l.keepProducers(gone)
 	gone, err = l.writeStart(offset, gone)
 	if err != nil {
 		return err
@@ -184,47 +183,25 @@ func (l *Log) below(offset int64) ([]*segment, error) {
 	return gone, nil
 }
 
-// keepProducers writes what is known of producers beside the active segment when that is all that is left: it is in the
-// index files of those before, which go.
-func (l *Log) keepProducers(gone []*segment) error {
-	l.mu.Lock()
-	if err := l.usable(); err != nil {
-		l.mu.Unlock()
-		return err
-	}
-	s := l.active()
-	if len(gone) == 0 || len(gone) < len(l.segments)-1 || s.marked >= 0 {
-		l.mu.Unlock()
-		return nil
+// keepProducers sees to it that what is known of producers where gone ends outlives its segments: it is in the index file of
+// the last of them, which stays if the next segment has none. Without an index file, and room for one, the segment stays.
+func (l *Log) keepProducers(gone []*segment) []*segment {
+	if len(gone) == 0 {
+		return gone
 	}
 	last := gone[len(gone)-1]
-	state := last.x.producers
-	l.mu.Unlock()
-	l.marking.Lock()
-	defer l.marking.Unlock()
-	if state == nil {
-		var err error
-		if state, err = l.producersAt(last); unmarked(err) {
-			return nil // the next start would not know more, either
-		} else if err != nil {
-			return err
-		}
-	}
+	l.markRolled()
 	l.mu.Lock()
-	late := s.marked >= 0 // it was written meanwhile
-	l.mu.Unlock()
-	if late {
-		return nil
+	defer l.mu.Unlock()
+	at := slices.Index(l.segments, last)
+	if at < 0 || at+1 == len(l.segments) || l.segments[at+1].marked >= 0 {
+		return gone
 	}
-	x := newIndex(s.base)
-	x.producers = state
-	if err := writeFile(l.fs, s.path+indexSuffix, x.encode()); err != nil {
-		return err
+	if last.marked < last.x.size {
+		return gone[:len(gone)-1]
 	}
-	l.mu.Lock()
-	s.marked = 0
-	l.mu.Unlock()
-	return nil
+	last.leave = true
+	return gone
 }
 
 // producersAt reads what was known of producers at a segment's mark.
@@ -238,26 +215,30 @@ func (l *Log) producersAt(s *segment) ([]byte, error) {
 }
 
 // writeStart makes the new start durable and returns those of gone that are still to be removed. On a full disk the oldest
-// goes first, to make room: the start is then at least the next segment's, which nobody was told of yet.
+// goes first, to make room.
 func (l *Log) writeStart(offset int64, gone []*segment) ([]*segment, error) {
 	name := l.fs.PathJoin(l.path, startFile)
 	err := writeFile(l.fs, name, encodeStart(offset))
 	for len(gone) > 0 && vfs.IsNoSpaceError(err) {
-		l.mu.Lock()
-		if err := l.usable(); err != nil {
-			l.mu.Unlock()
-			return gone, err
+		if gone, err = l.removeOldest(gone); err == nil {
+			err = writeFile(l.fs, name, encodeStart(offset))
 		}
-		l.start = max(l.start, l.segmentEnd(0))
-		l.forget(gone[:1])
-		l.mu.Unlock()
-		if err := errors.Join(l.remove(gone[:1]), syncDir(l.fs, l.path)); err != nil {
-			return gone[1:], l.changeFailed(err)
-		}
-		gone = gone[1:]
-		err = writeFile(l.fs, name, encodeStart(offset))
 	}
 	return gone, l.changeFailed(err)
+}
+
+// removeOldest removes the first of the segments that are to go, before the start that says so is written: the start is then
+// at least the next segment's, which nobody was told of yet.
+func (l *Log) removeOldest(gone []*segment) ([]*segment, error) {
+	l.mu.Lock()
+	if err := l.usable(); err != nil {
+		l.mu.Unlock()
+		return gone, err
+	}
+	l.start = max(l.start, l.segmentEnd(0))
+	l.forget(gone[:1])
+	l.mu.Unlock()
+	return gone[1:], errors.Join(l.remove(gone[:1]), syncDir(l.fs, l.path))
 }
 
 // changeFailed words a failed change of the files beside the records. It is that change's alone, unless a sync failed.
@@ -287,35 +268,59 @@ func (l *Log) remove(gone []*segment) error {
 	defer l.marking.Unlock()
 	var errs []error
 	for _, s := range gone {
-		errs = append(errs, s.release())
-		for _, suffix := range segmentSuffixes {
-			if err := l.fs.Remove(s.path + suffix); err != nil && !errors.Is(err, iofs.ErrNotExist) {
-				errs = append(errs, err)
-			}
+		errs = append(errs, s.release(), l.unlink(s.path+logSuffix))
+		if !s.leave {
+			errs = append(errs, l.unlink(s.path+indexSuffix))
+			continue
 		}
+		if l.left != "" {
+			errs = append(errs, l.unlink(l.left))
+		}
+		l.left = s.path + indexSuffix
 	}
 	return errors.Join(errs...)
+}
+
+func (l *Log) unlink(name string) error {
+	if err := l.fs.Remove(name); !errors.Is(err, iofs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // segmentSuffixes are the files of a segment. The records go first: the others mean nothing without.
 var segmentSuffixes = []string{logSuffix, indexSuffix}
 
 // finishDeletions removes what lies below start and was left by a stop. bases are of all segments, in order; those that
-// stay are returned. What cannot be removed now is tried again at the next start.
-//
-// A segment stays if the next has no mark yet: what was known of producers before that is only here.
+// stay are returned. What cannot be removed now is tried again at the next start. A segment stays if the next has no mark
+// yet, and an index file if the first segment has none: what was known of producers before is only there.
 func (l *Log) finishDeletions(names []string, bases []int64, start int64) []int64 {
-	for len(bases) > 1 && bases[1] <= start {
-		_, last := l.dir.marks.get(l.name, bases[1])
-		if !last && !slices.Contains(names, l.fs.PathBase(segmentPath(l.fs, l.path, bases[1]))+indexSuffix) {
-			break
-		}
+	hasMark := func(base int64) bool {
+		_, marked := l.dir.marks.get(l.name, base)
+		return marked || slices.Contains(names, l.fs.PathBase(segmentPath(l.fs, l.path, base))+indexSuffix)
+	}
+	for len(bases) > 1 && bases[1] <= start && hasMark(bases[1]) {
 		bases = bases[1:]
 	}
+	if len(bases) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	l.left = ""
 	for _, name := range names {
-		if base, ok := segmentFile(name); ok && len(bases) > 0 && base < bases[0] {
-			_ = l.fs.Remove(l.fs.PathJoin(l.path, name))
+		base, ok := segmentFile(name)
+		if !ok || base >= bases[0] {
+			continue
 		}
+		if strings.HasSuffix(name, indexSuffix) && !hasMark(bases[0]) {
+			name, l.left = l.left, l.fs.PathJoin(l.path, name)
+			if name == "" {
+				continue
+			}
+			_ = l.fs.Remove(name) // of an earlier segment
+			continue
+		}
+		_ = l.fs.Remove(l.fs.PathJoin(l.path, name))
 	}
 	return bases
 }

@@ -27,14 +27,17 @@ type segment struct {
 	path    string   // without suffix
 	file    vfs.File // nil until it is used; stays while there are readers
 	x       index
-	indexed bool // x has its entries
-	pinned  bool // the file has not got its name yet, and could not be opened again
+	indexed bool  // x has its entries
+	cut     bool  // the file is shorter than what was durable in it
+	fileEnd int64 // where it ends then
+	pinned  bool  // the file has not got its name yet, and could not be opened again
 	held    [heldKinds]held
 
 	marked int64 // x.size as the index file on disk has it; -1: there is none
 	synced int64 // bytes known to be durable
 
 	loaned  bool // while it is loaded: the mark is that in the directory's file
+	leave   bool // its index file stays when it goes: the next segment has none
 	retired bool // its files are another's, or gone: nothing may be written to them
 
 	created time.Time // or last written before this process

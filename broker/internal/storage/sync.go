@@ -3,6 +3,7 @@ package storage
 import (
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/leatstream/leat/internal/obs"
 )
 
@@ -139,7 +140,8 @@ func unsyncedBytes(dirty []unsynced) (n int64) {
 // unsynced is a segment with bytes that are not durable.
 type unsynced struct {
 	segment *segment
-	from    int64 // bytes that were durable before
+	file    vfs.File // nil: it was synced when it was closed, and not written to since
+	from    int64    // bytes that were durable before
 	size    int64
 	index   []byte // the mark that may be written once size bytes are durable; nil: not yet worth it
 }
@@ -153,15 +155,16 @@ func (l *Log) dirty() []unsynced {
 	}
 	var out []unsynced
 	for _, s := range l.segments[first:] {
-		d := unsynced{segment: s, from: min(s.synced, s.x.size), size: s.x.size}
-		if s != l.active() || s.x.size-s.marked >= markEvery {
-			if s == l.active() {
-				s.x.producers = l.writers.encode()
+		d := unsynced{segment: s, file: s.file, from: min(s.synced, s.x.size), size: s.x.size}
+		switch {
+		case s != l.active():
+			if s.x.producers != nil { // else it is not known any more what a mark would have to say of them
+				d.index = s.x.encode()
 			}
+		case s.x.size-s.marked >= markEvery:
+			s.x.producers = l.writers.encode()
 			d.index = s.x.encode()
-			if s == l.active() {
-				s.x.producers = nil
-			}
+			s.x.producers = nil
 		}
 		s.refs.Add(1)
 		out = append(out, d)
@@ -171,10 +174,10 @@ func (l *Log) dirty() []unsynced {
 
 func syncFiles(dirty []unsynced) error {
 	for _, d := range dirty {
-		if d.from == d.size {
+		if d.from == d.size || d.file == nil {
 			continue
 		}
-		if err := d.segment.file.SyncData(); err != nil {
+		if err := d.file.SyncData(); err != nil {
 			return err
 		}
 	}

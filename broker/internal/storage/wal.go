@@ -480,7 +480,7 @@ func (d *Dir) recoverWAL() error {
 	for _, f := range all {
 		d.wal.next = max(d.wal.next, f.next)
 		if f.hole {
-			d.damaged = append(d.damaged, fmt.Errorf("%w: the write-ahead log %s misses a part that was durable", ErrDamaged, f.name))
+			d.note(fmt.Errorf("%w: the write-ahead log %s misses a part that was durable", ErrDamaged, f.name))
 		}
 		for _, b := range f.blocks {
 			if err := r.apply(b); err != nil {
