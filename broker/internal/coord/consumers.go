@@ -41,12 +41,14 @@ func (g *Groups) Beat(ctx context.Context, id string, b group.Beat, done func(*g
 	switch m := s.groups[id]; {
 	case m != nil && m.consumer != nil:
 		m.consumer.Configure(cfg)
-		s.apply(m, m.consumer.Heartbeat(now, t, b))
+		s.by(m, func() group.Effects { return m.consumer.Heartbeat(now, t, b) })
 	case b.Epoch != 0:
 		s.mu.Unlock()
 		done(nil, &group.Refusal{Code: kerr.GroupIDNotFound, Why: fmt.Sprintf("Group %s is not a consumer group.", id)})
 	case m != nil:
-		c, e := m.classic.Upgrade(now, t, b)
+		var c *group.Consumer
+		var e group.Effects
+		holding(&s.mu, func() { c, e = m.classic.Upgrade(now, t, b) })
 		if c == nil {
 			s.apply(m, e)
 			return
@@ -55,7 +57,8 @@ func (g *Groups) Beat(ctx context.Context, id string, b group.Beat, done func(*g
 		s.apply(m, e, groupTombstone(id))
 	default:
 		c := group.NewConsumer(id, cfg, newID)
-		e := c.Heartbeat(now, t, b)
+		var e group.Effects
+		holding(&s.mu, func() { e = c.Heartbeat(now, t, b) })
 		if len(c.Members) == 0 { // it was refused
 			s.mu.Unlock()
 			deliver(e.Answers, nil)

@@ -127,15 +127,15 @@ func (g *Groups) Join(ctx context.Context, id string, j group.Join, done func(*g
 	now := g.cfg.Clock()
 	switch {
 	case m.consumer == nil:
-		s.apply(m, m.classic.Join(now, j))
+		s.by(m, func() group.Effects { return m.classic.Join(now, j) })
 	case m.consumer.State() == group.Empty: // nobody is in: it gives way to a classic group
 		gone := m.removal()
 		epoch := m.consumer.Epoch
 		m.classic, m.consumer = group.New(id, g.settings(), newID), nil
 		m.classic.Generation = epoch
-		s.apply(m, m.classic.Join(now, j), gone...)
+		s.by(m, func() group.Effects { return m.classic.Join(now, j) }, gone...)
 	default:
-		s.apply(m, m.consumer.Join(now, g.topics(), j))
+		s.by(m, func() group.Effects { return m.consumer.Join(now, g.topics(), j) })
 	}
 }
 
@@ -147,11 +147,12 @@ func (g *Groups) Sync(ctx context.Context, id string, sync group.Sync, done func
 		done(nil, err)
 		return
 	}
-	if m.consumer != nil {
-		s.apply(m, m.consumer.Sync(g.cfg.Clock(), g.topics(), sync))
-		return
-	}
-	s.apply(m, m.classic.Sync(g.cfg.Clock(), sync))
+	s.by(m, func() group.Effects {
+		if m.consumer != nil {
+			return m.consumer.Sync(g.cfg.Clock(), g.topics(), sync)
+		}
+		return m.classic.Sync(g.cfg.Clock(), sync)
+	})
 }
 
 // find returns a group's shard, locked, and the group.
@@ -175,13 +176,14 @@ func (g *Groups) Heartbeat(ctx context.Context, id, member string, instance *str
 	if err != nil {
 		return err
 	}
-	var effects group.Effects
-	if m.consumer != nil {
-		effects, err = m.consumer.ClassicHeartbeat(g.cfg.Clock(), g.topics(), member, instance, generation)
-	} else {
-		err = m.classic.Heartbeat(g.cfg.Clock(), member, instance, generation)
-	}
-	s.apply(m, effects)
+	s.by(m, func() (effects group.Effects) {
+		if m.consumer != nil {
+			effects, err = m.consumer.ClassicHeartbeat(g.cfg.Clock(), g.topics(), member, instance, generation)
+		} else {
+			err = m.classic.Heartbeat(g.cfg.Clock(), member, instance, generation)
+		}
+		return effects
+	})
 	return err
 }
 
@@ -193,14 +195,15 @@ func (g *Groups) Leave(ctx context.Context, id, member string, instance *string,
 		done(err)
 		return
 	}
-	var effects group.Effects
-	if m.consumer != nil {
-		effects, err = m.consumer.Leave(g.cfg.Clock(), g.topics(), member, instance)
-	} else {
-		effects, err = m.classic.Leave(g.cfg.Clock(), member, instance)
-	}
-	effects.Answers = append(effects.Answers, group.Answer{Token: answer(func(a group.Answer) { done(a.Err) }), Err: err})
-	s.apply(m, effects)
+	s.by(m, func() (effects group.Effects) {
+		if m.consumer != nil {
+			effects, err = m.consumer.Leave(g.cfg.Clock(), g.topics(), member, instance)
+		} else {
+			effects, err = m.classic.Leave(g.cfg.Clock(), member, instance)
+		}
+		effects.Answers = append(effects.Answers, group.Answer{Token: answer(func(a group.Answer) { done(a.Err) }), Err: err})
+		return effects
+	})
 }
 
 // Described is a group as tools see it.

@@ -89,7 +89,8 @@ func (g *Groups) Commit(ctx context.Context, id string, c Commit, done func(erro
 		}
 		m = s.create(id)
 	}
-	if err := m.commit(g.cfg.Clock(), c.claim(g.topics())); err != nil {
+	holding(&s.mu, func() { err = m.commit(g.cfg.Clock(), c.claim(g.topics())) })
+	if err != nil {
 		s.mu.Unlock()
 		done(err)
 		return

@@ -131,6 +131,26 @@ func (s *shard) apply(m *managed, e group.Effects, first ...record) {
 	})
 }
 
+// by has a decision take effect. The caller holds the lock, which is given back in any case.
+func (s *shard) by(m *managed, decide func() group.Effects, first ...record) {
+	var e group.Effects
+	holding(&s.mu, func() { e = decide() })
+	s.apply(m, e, first...)
+}
+
+// holding runs what is decided under a lock, and gives the lock back if it panics: the request fails, and others that come
+// to the same lock do not.
+func holding(mu *sync.Mutex, decide func()) {
+	decided := false
+	defer func() {
+		if !decided {
+			mu.Unlock()
+		}
+	}()
+	decide()
+	decided = true
+}
+
 func deliver(answers []group.Answer, err error) {
 	for _, a := range answers {
 		if err != nil {

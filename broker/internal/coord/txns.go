@@ -112,7 +112,8 @@ func (t *Txns) decide(ctx context.Context, id string, event func(x *tracked, fre
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		next, err := event(x, fresh)
+		var next *txn.Txn
+		holding(&s.mu, func() { next, err = event(x, fresh) })
 		if !errors.Is(err, txn.ErrNeedsProducerID) {
 			return s, x, next, err
 		}
@@ -130,7 +131,8 @@ func (t *Txns) Add(ctx context.Context, id string, p txn.Producer, v2 bool, part
 		done(err)
 		return
 	}
-	next, err := x.Add(t.cfg.Clock(), p, v2, partitions...)
+	var next *txn.Txn
+	holding(&s.mu, func() { next, err = x.Add(t.cfg.Clock(), p, v2, partitions...) })
 	s.settle(x, next, err, done)
 }
 
@@ -172,11 +174,13 @@ func (t *Txns) Enlist(ctx context.Context, id string, producerID int64, epoch in
 		return
 	}
 	var next *txn.Txn
-	if implicit {
-		next, err = x.Add(t.cfg.Clock(), p, true, at)
-	} else {
-		err = x.Verify(p, at)
-	}
+	holding(&s.mu, func() {
+		if implicit {
+			next, err = x.Add(t.cfg.Clock(), p, true, at)
+		} else {
+			err = x.Verify(p, at)
+		}
+	})
 	x.appending++
 	s.settle(x, next, err, func(err error) {
 		switch {
