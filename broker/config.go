@@ -33,6 +33,9 @@ type Config struct {
 	// Logger gets what an operator should know; nil: nothing is logged.
 	Logger *slog.Logger
 	// Insecure allows listeners that other machines can reach, though nobody has to authenticate, or passwords go in the open.
+	// LogLevel is the level of Logger, which clients may then see and change (kafka-configs --entity-type broker-loggers).
+	LogLevel *slog.LevelVar
+	// Insecure allows listeners that other machines can reach, though nobody has to authenticate.
 	Insecure bool
 }
 
@@ -56,13 +59,14 @@ type plan struct {
 
 	authorizer *auth.Standard // nil: clients may do everything
 
-	ignored []string // properties without effect
-	rack    string
-	logger  *slog.Logger
+	ignored  []string // properties without effect
+	rack     string
+	logger   *slog.Logger
+	logLevel *slog.LevelVar
 }
 
 func (c Config) resolve() (*plan, error) {
-	p := &plan{dataDir: c.DataDir, fs: c.FS, logger: c.Logger, clusterID: c.ClusterID}
+	p := &plan{dataDir: c.DataDir, fs: c.FS, logger: c.Logger, logLevel: c.LogLevel, clusterID: c.ClusterID}
 	if p.logger == nil {
 		p.logger = slog.New(slog.DiscardHandler)
 	}

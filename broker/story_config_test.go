@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// resource reads topic=NAME, broker=ID, all-brokers, group=NAME or type=N from a command.
+// resource reads topic=NAME, broker=ID, all-brokers, group=NAME, loggers=ID or type=N from a command.
 func resource(d *datadriven.TestData) (kmsg.ConfigResourceType, string) {
 	if slices.Contains(bare(d), "all-brokers") {
 		return kmsg.ConfigResourceTypeBroker, ""
@@ -20,13 +20,16 @@ func resource(d *datadriven.TestData) (kmsg.ConfigResourceType, string) {
 	if v := argString(d, "group", ""); v != "" {
 		return kmsg.ConfigResourceTypeGroupConfig, strings.Trim(v, "'")
 	}
+	if v := argString(d, "loggers", ""); v != "" {
+		return kmsg.ConfigResourceTypeBrokerLogger, v
+	}
 	if v := argInt(d, "type", 0); v != 0 {
 		return kmsg.ConfigResourceType(v), "x"
 	}
 	return kmsg.ConfigResourceTypeTopic, argString(d, "topic", "")
 }
 
-var sources = map[kmsg.ConfigSource]string{1: "topic", 2: "this broker", 3: "all brokers", 4: "started with", 5: "default", 8: "group"}
+var sources = map[kmsg.ConfigSource]string{1: "topic", 2: "this broker", 3: "all brokers", 4: "started with", 5: "default", 6: "logger", 8: "group"}
 
 // describeConfigs RESOURCE [synonyms] [docs] takes the names to show, one a line; without any it counts.
 func (s *story) describeConfigs(d *datadriven.TestData) string {

@@ -62,8 +62,10 @@ func Start(t testing.TB, nodes int, opts ...Option) *Cluster {
 	if nodes != 1 {
 		t.Fatalf("brokertest: a cluster of %d nodes is not possible yet", nodes)
 	}
+	level := new(slog.LevelVar)
+	level.Set(slog.LevelWarn)
 	c := &Cluster{t: t, cfg: broker.Config{
-		DataDir: t.TempDir(), Listen: []string{"127.0.0.1:0"}, Logger: logger(t),
+		DataDir: t.TempDir(), Listen: []string{"127.0.0.1:0"}, Logger: logger(t, level), LogLevel: level,
 		// Tests are a few clients that come at once: they need not wait for more members.
 		Properties: map[string]string{"group.initial.rebalance.delay.ms": "0"},
 	}}
@@ -214,6 +216,6 @@ func (c *Cluster) Client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 }
 
 // logger sends what a broker logs to the test's output.
-func logger(t testing.TB) *slog.Logger {
-	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+func logger(t testing.TB, level slog.Leveler) *slog.Logger {
+	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level}))
 }

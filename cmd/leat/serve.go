@@ -24,6 +24,7 @@ type brokerFlags struct {
 	set      []string
 	insecure bool
 	verbose  bool
+	level    slog.LevelVar // of all that is logged
 }
 
 func (f *brokerFlags) addTo(cmd *cobra.Command) {
@@ -35,11 +36,11 @@ func (f *brokerFlags) addTo(cmd *cobra.Command) {
 }
 
 func (f *brokerFlags) logger(std stdio) *slog.Logger {
-	level := slog.LevelWarn
+	f.level.Set(slog.LevelWarn)
 	if f.verbose {
-		level = slog.LevelInfo
+		f.level.Set(slog.LevelInfo)
 	}
-	return slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewTextHandler(std.err, &slog.HandlerOptions{Level: &f.level}))
 }
 
 // properties reads --set.
@@ -57,7 +58,7 @@ func (f *brokerFlags) properties() ([]property, error) {
 
 // start runs a broker until ctx ends and returns when it serves. wait gives what it ended with.
 func (f *brokerFlags) start(ctx context.Context, std stdio, cfg broker.Config) (b *broker.Broker, wait func() error, err error) {
-	cfg.Logger = f.logger(std)
+	cfg.Logger, cfg.LogLevel = f.logger(std), &f.level
 	b, err = broker.New(cfg)
 	if err != nil {
 		return nil, nil, brokerError(err)

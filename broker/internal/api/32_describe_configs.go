@@ -68,6 +68,8 @@ func (a *API) describeResource(res kmsg.DescribeConfigsRequestResource) ([]meta.
 		}
 		return nil, &meta.Error{Kind: meta.ErrInvalidRequest,
 			Message: "Unexpected broker id, expected " + strconv.Itoa(int(a.NodeID)) + " or empty string, but received " + res.ResourceName}
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		return a.describeLoggers(res.ResourceName)
 	case kmsg.ConfigResourceTypeGroupConfig:
 		if res.ResourceName == "" {
 			return nil, &meta.Error{Kind: meta.ErrInvalidRequest, Message: "Group name must not be empty"}

@@ -22,6 +22,11 @@ func (a *API) incrementalAlterConfigs(c *Call, req *kmsg.IncrementalAlterConfigs
 		for _, ch := range res.Configs {
 			changes = append(changes, meta.Alter{Name: ch.Name, Op: meta.Op(ch.Op), Value: ch.Value})
 		}
+		answer := func(err error) { r.ErrorCode, r.ErrorMessage = refusal(err) }
+		if res.ResourceType == kmsg.ConfigResourceTypeBrokerLogger { // which is this process's own, and not remembered
+			answer(a.alterLoggers(c, res.ResourceName, changes, req.ValidateOnly))
+			continue
+		}
 		steps = append(steps, step{
 			refused: a.allowConfigs(c, auth.AlterConfigs, res.ResourceType, res.ResourceName),
 			decide: func(m *meta.Image) ([]meta.Record, error) {
@@ -30,7 +35,7 @@ func (a *API) incrementalAlterConfigs(c *Call, req *kmsg.IncrementalAlterConfigs
 				}
 				return a.alterResource(m, res.ResourceType, res.ResourceName, changes)
 			},
-			answer: func(err error) { r.ErrorCode, r.ErrorMessage = refusal(err) },
+			answer: answer,
 		})
 	}
 	a.proposeEach(c, req.ValidateOnly, steps)

@@ -38,7 +38,7 @@ func (a *API) listConfigResources(c *Call, req *kmsg.ListConfigResourcesRequest,
 		if slices.Contains(wanted[:i], t) {
 			continue
 		}
-		for _, name := range configResources(m, kmsg.ConfigResourceType(t)) {
+		for _, name := range a.configResources(m, kmsg.ConfigResourceType(t)) {
 			resp.ConfigResources = append(resp.ConfigResources, kmsg.ListConfigResourcesResponseConfigResource{Name: name, Type: t})
 		}
 	}
@@ -46,7 +46,7 @@ func (a *API) listConfigResources(c *Call, req *kmsg.ListConfigResourcesRequest,
 }
 
 // configResources are the names of the resources of a type that have configurations.
-func configResources(m *meta.Image, t kmsg.ConfigResourceType) (names []string) {
+func (a *API) configResources(m *meta.Image, t kmsg.ConfigResourceType) (names []string) {
 	switch t {
 	case kmsg.ConfigResourceTypeTopic:
 		for _, t := range m.Topics() {
@@ -55,6 +55,10 @@ func configResources(m *meta.Image, t kmsg.ConfigResourceType) (names []string) 
 	case kmsg.ConfigResourceTypeBroker:
 		for _, b := range m.Brokers() {
 			names = append(names, strconv.Itoa(int(b.ID)))
+		}
+	case kmsg.ConfigResourceTypeBrokerLogger:
+		if a.LogLevel != nil {
+			names = []string{strconv.Itoa(int(a.NodeID))}
 		}
 	case kmsg.ConfigResourceTypeGroupConfig:
 		names = m.ConfiguredGroups()

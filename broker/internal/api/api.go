@@ -26,6 +26,7 @@ type API struct {
 	Groups   *coord.Groups
 	Txns     *coord.Txns
 	Log      *slog.Logger
+	LogLevel *slog.LevelVar   // of Log; nil: it cannot be changed
 	Auth     auth.Authorizer  // nil: everybody may do everything
 	Audit    *auth.Audit      // nil: nobody wants to know
 	Quotas   quota.Manager    // follows Meta's images
