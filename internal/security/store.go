@@ -71,7 +71,7 @@ func (s Store) privateKey(text []byte) ([]byte, error) {
 		case block.Type == "ENCRYPTED PRIVATE KEY":
 			key, err := pkcs8.ParsePKCS8PrivateKey(block.Bytes, []byte(s.KeyPassword))
 			if err != nil {
-				return nil, errors.New("the private key cannot be opened with ssl.key.password")
+				return nil, errors.New("the private key cannot be opened with ssl.key.password, or its encryption is an old one (openssl pkcs8 -topk8 -v2 aes-256-cbc writes it anew)")
 			}
 			der, err := x509.MarshalPKCS8PrivateKey(key)
 			return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
