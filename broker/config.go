@@ -32,10 +32,9 @@ type Config struct {
 	ClusterID string
 	// Logger gets what an operator should know; nil: nothing is logged.
 	Logger *slog.Logger
-	// Insecure allows listeners that other machines can reach, though nobody has to authenticate, or passwords go in the open.
 	// LogLevel is the level of Logger, which clients may then see and change (kafka-configs --entity-type broker-loggers).
 	LogLevel *slog.LevelVar
-	// Insecure allows listeners that other machines can reach, though nobody has to authenticate.
+	// Insecure allows listeners that other machines can reach, though nobody has to authenticate, or passwords go in the open.
 	Insecure bool
 }
 
