@@ -76,6 +76,15 @@ func (x *index) before(offset int64) entry {
 	return x.entries[i-1]
 }
 
+// within finds the last entry at or before pos whose batch, and so all before it, are below limit or begin there.
+func (x *index) within(pos, limit int64) entry {
+	i := sort.Search(len(x.entries), func(i int) bool { return x.entries[i].pos > pos || x.entries[i].offset > limit })
+	if i == 0 {
+		return entry{}
+	}
+	return x.entries[i-1]
+}
+
 // beforeTime finds where to start looking for the first record at or after ts.
 func (x *index) beforeTime(ts int64) entry {
 	i := sort.Search(len(x.entries), func(i int) bool { return x.entries[i].maxTime >= ts })

@@ -71,6 +71,10 @@ func (l *Log) Read(offset int64, max int, limit int64, minOne bool) (Chunk, erro
 		seg.held[heldIndex].touched = true
 		pos, known = seg.x.before(offset).pos, true
 	}
+	var far entry
+	if seg.indexed {
+		far = seg.x.within(pos+int64(max), limit)
+	}
 	if err := l.use(seg); err != nil {
 		l.mu.Unlock()
 		return Chunk{}, err
@@ -88,8 +92,9 @@ func (l *Log) Read(offset int64, max int, limit int64, minOne bool) (Chunk, erro
 			return Chunk{}, errors.Join(err, seg.release())
 		}
 		pos = x.before(offset).pos
+		far = x.within(pos+int64(max), limit)
 	}
-	c, next, err := seg.find(offset, pos, end, limit, exact, max, minOne)
+	c, next, err := seg.find(offset, pos, end, limit, exact, far, max, minOne)
 	if err == nil && c.Len == 0 && short && offset < limit {
 		err = seg.damagedAt(offset)
 	}
@@ -109,9 +114,10 @@ func (l *Log) Read(offset int64, max int, limit int64, minOne bool) (Chunk, erro
 	return c, nil
 }
 
-// find looks for the batch with offset from pos on, and for how far the chunk may go. next is the offset after the chunk,
-// unless the chunk goes up to end.
-func (s *segment) find(offset, pos, end, limit int64, exact bool, max int, minOne bool) (c Chunk, next int64, err error) {
+// find looks for the batch with offset from pos on, and for how far the chunk may go: to far, a boundary that is known, where
+// that is beyond the first batch; else it looks at one batch after the other. next is the offset after the chunk, unless the
+// chunk goes up to end.
+func (s *segment) find(offset, pos, end, limit int64, exact bool, far entry, max int, minOne bool) (c Chunk, next int64, err error) {
 	start := int64(-1)
 	var first int
 	var stop int64
@@ -129,7 +135,7 @@ func (s *segment) find(offset, pos, end, limit int64, exact bool, max int, minOn
 		}
 		stop, next = at+int64(h.Size()), h.LastOffset()+1
 		// With the end known, only the first batch need be looked at when everything up to there is wanted.
-		return !exact || end-start > int64(max)
+		return (!exact || end-start > int64(max)) && far.pos <= stop
 	})
 	switch {
 	case err != nil:
@@ -139,8 +145,11 @@ func (s *segment) find(offset, pos, end, limit int64, exact bool, max int, minOn
 	case start < 0:
 		return Chunk{}, 0, nil
 	}
-	if exact && end-start <= int64(max) {
+	switch {
+	case exact && end-start <= int64(max):
 		stop = end
+	case far.pos > stop:
+		stop, next = far.pos, far.offset
 	}
 	if stop-start > int64(max) && !minOne {
 		return Chunk{}, 0, nil
