@@ -1,8 +1,8 @@
 // Package api answers Kafka's requests: one file per API, NN_name.go, registered by one line of its own.
 //
 // Owns: which APIs and versions are served ([Versions] of the table is what ApiVersions advertises), decoding and
-// encoding of messages (franz-go's kmsg; Produce and Fetch by hand), fetch sessions, the one table from errors of the
-// rooms below to Kafka's codes (errcode.go).
+// encoding of messages (franz-go's kmsg; Produce and Fetch by hand), fetch sessions, the throttle time of answers, the
+// one table from errors of the rooms below to Kafka's codes (errcode.go).
 //
 // Promises: a request that cannot be decoded is an error that closes its connection and nothing else; reply is called
 // exactly once for each request; no handler blocks for another client: what must wait is parked.

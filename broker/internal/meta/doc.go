@@ -1,5 +1,5 @@
-// Package meta knows what the cluster consists of: topics, partitions, brokers, configurations, producer ids, and who may do
-// what (the words for that are of package auth).
+// Package meta knows what the cluster consists of: topics, partitions, brokers, configurations, quotas, producer ids, and who
+// may do what (the words for that are of package auth).
 //
 // Owns: the image (immutable, behind one atomic pointer), the records that change it and their encoding, the decisions
 // of the controller as pure functions image → records, and the one table of configurations by Kafka's names.

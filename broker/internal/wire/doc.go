@@ -1,7 +1,7 @@
 // Package wire moves requests and responses over connections.
 //
-// Owns: frames and their limits, the memory budget for requests, the order of responses, sending ranges of files; doors: TLS,
-// and that nothing but SASL is served before a client has proven who it is, nor after its proof has expired.
+// Owns: frames and their limits, the memory budget for requests, the order of responses, sending ranges of files, how many
+// connections there may be, and that one beyond a quota is not read for as long as its answer said; doors: TLS, and that nothing but SASL is served before a client has proven who it is, nor after its proof has expired.
 //
 // Promises: a frame's memory is taken from the budget before it is read; a frame that is too large, cut short or cannot
 // be decoded closes its connection, with one line in the log, and touches no other; responses leave in the order of
