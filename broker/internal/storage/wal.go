@@ -295,7 +295,10 @@ func (w *wal) forget(l *Log) error {
 		return err
 	}
 	return w.dir.commits.exclusive(func() error {
-		if err := w.awaitRoom(); err != nil {
+		switch err := w.awaitRoom(); {
+		case errors.Is(err, errNoRoom):
+			return w.dir.failIfSync(w.restart())
+		case err != nil:
 			return err
 		}
 		w.buf, _ = appendEntry(beginBlock(w.buf), l.name, walForget, 0, 0)
@@ -321,6 +324,26 @@ func (w *wal) awaitRoom() error {
 }
 
 var errNoRoom = errors.New("the write-ahead log has no room, and there is none for another file of it")
+
+// restart syncs every log that the write-ahead log has something of, and begins all its files anew. No commit is under way.
+func (w *wal) restart() error {
+	w.mu.Lock()
+	files := slices.SortedFunc(slices.Values(w.files), func(a, b *walFile) int { return cmp.Compare(a.first, b.first) }) // as free says
+	w.mu.Unlock()
+	for _, f := range files {
+		if w.retire(f); f.full {
+			return w.dir.Offline()
+		}
+		if err := f.begin(w.next); err != nil {
+			return fmt.Errorf("%s: %w", f.path, err)
+		}
+		w.mu.Lock()
+		f.first = w.next
+		clear(f.logs)
+		w.mu.Unlock()
+	}
+	return nil
+}
 
 // close ends the files, whose logs are closed, and so synced, by now.
 func (w *wal) close() error {
