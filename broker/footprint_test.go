@@ -64,7 +64,7 @@ type process struct {
 	addr string
 }
 
-func startProcess(t *testing.T, dir string) *process {
+func startProcess(t testing.TB, dir string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(os.Args[0])}
 	p.cmd.Env = append(os.Environ(), childDir+"="+dir)

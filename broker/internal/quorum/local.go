@@ -81,7 +81,7 @@ func (q *Local) replay(at, end int64) (int64, error) {
 		if err != nil || h.Size() > len(b) {
 			break // cut off by the size of the read
 		}
-		if !batch.CheckCRC(b[:h.Size()]) {
+		if !batch.CheckCRC(b[:h.Size()]) || h.BaseOffset != at { // the checksum leaves the offset out
 			return at, batch.ErrCorrupt
 		}
 		if err := q.applyBatch(b[:h.Size()]); err != nil {

@@ -17,8 +17,9 @@
 // Segments that nobody uses hold neither a descriptor nor index entries: what is open is bounded by the Dir, and whoever
 // needs one more has another give back.
 //
-// Tested by: a model against a slice, power loss at every file operation on a crashable file
-// system, torn tails at every byte, bit flips, EIO and ENOSPC.
+// Tested by: models against a slice and against the last value of every key; power loss at every file operation on a
+// crashable file system, and random histories with power losses (-crash-seeds N); torn tails and files cut at every byte,
+// bit flips, missing and stale files; EIO at every sync, disks that are full, descriptors that run out.
 //
 // Formats: docs/formats/segment.md, docs/formats/marks.md, docs/formats/wal.md, docs/formats/record-batch.md.
 package storage

@@ -121,7 +121,13 @@ func (s *segment) find(offset, pos, end, limit int64, exact bool, far entry, max
 	start := int64(-1)
 	var first int
 	var stop int64
+	least, backwards := s.base, false
 	_, err = s.scan(pos, end, false, func(h batch.Header, at int64) bool {
+		if h.BaseOffset < least { // the checksum leaves the offset out
+			backwards = true
+			return false
+		}
+		least = h.LastOffset() + 1
 		if start < 0 {
 			if h.LastOffset() < offset {
 				return true
@@ -140,7 +146,7 @@ func (s *segment) find(offset, pos, end, limit int64, exact bool, far entry, max
 	switch {
 	case err != nil:
 		return Chunk{}, 0, err
-	case start < 0 && exact && limit > offset:
+	case start < 0 && (backwards || exact && limit > offset):
 		return Chunk{}, 0, s.damagedAt(offset)
 	case start < 0:
 		return Chunk{}, 0, nil
