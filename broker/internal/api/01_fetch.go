@@ -309,7 +309,11 @@ func (r *fetchRequest) encodePartitionHead(w *writer, p fetched) {
 	if r.version >= 5 {
 		w.i64(p.read.StartOffset)
 	}
-	w.length(len(p.read.Aborted))
+	if r.committed {
+		w.length(len(p.read.Aborted))
+	} else {
+		w.length(-1) // null, as Kafka answers those who did not ask
+	}
 	for _, t := range p.read.Aborted {
 		w.i64(t.ProducerID)
 		w.i64(t.FirstOffset)
