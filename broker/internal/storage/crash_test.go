@@ -46,6 +46,8 @@ type history struct {
 	rng     *rand.Rand
 	clock   time.Time
 	crashes int
+
+	telling sync.Mutex
 	told    []string
 
 	mem  *vfs.MemFS
@@ -55,6 +57,8 @@ type history struct {
 
 	mu     sync.Mutex // between the events and what the file system is asked for in the background
 	armed  int        // operations until the power goes; 0: it stays
+	share  int        // of what is not synced by then and reaches the disk all the same, in percent
+	chance *rand.Rand // which part
 	after  *vfs.MemFS // what was on disk then
 	before []promise  // what had been promised by then
 }
@@ -74,6 +78,8 @@ type logHistory struct {
 }
 
 func (h *history) tell(format string, args ...any) {
+	h.telling.Lock()
+	defer h.telling.Unlock()
 	h.told = append(h.told, fmt.Sprintf(format, args...))
 }
 
@@ -106,6 +112,7 @@ func (h *history) arm(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.armed, h.after = n, nil
+	h.share, h.chance = []int{0, 30, 70, 100}[h.rng.IntN(4)], rand.New(rand.NewPCG(h.seed, uint64(h.crashes)))
 }
 
 func (h *history) open() (err error) {
@@ -143,13 +150,12 @@ func (h *history) powered(mem *vfs.MemFS) vfs.FS {
 
 // cut takes what is on disk now. The caller holds the lock.
 func (h *history) cut(where string) {
-	percent := []int{0, 30, 70, 100}[h.rng.IntN(4)]
-	h.after = h.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rand.New(rand.NewPCG(h.seed, uint64(h.crashes)))})
+	h.after = h.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: h.share, RNG: h.chance})
 	h.before = h.before[:0]
 	for _, l := range h.logs {
 		h.before = append(h.before, l.promise)
 	}
-	h.tell("power loss before %s, %d%% of what was not synced, %v", where, percent, h.before)
+	h.tell("power loss before %s, %d%% of what was not synced, %v", where, h.share, h.before)
 }
 
 func (h *history) promised(l *logHistory, p promise) {
