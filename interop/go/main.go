@@ -7,15 +7,18 @@ import (
 )
 
 var parts = map[string]func(boot string) error{
-	"franz-go":       franz,
-	"franz-go-next":  franzNext,
-	"franz-go-txn":   franzTxn,
-	"franz-go-admin": franzAdmin,
-	"sarama":         saramaAll,
-	"sarama-txn":     saramaTxn,
-	"kafka-go":       segmentio,
-	"everybody":      crossRead,
-	"everybody-txn":  crossCommitted,
+	"franz-go":        franz,
+	"franz-go-next":   franzNext,
+	"franz-go-txn":    franzTxn,
+	"franz-go-admin":  franzAdmin,
+	"sarama":          saramaAll,
+	"sarama-txn":      saramaTxn,
+	"kafka-go":        segmentio,
+	"franz-go-secure": franzSecure,
+	"sarama-secure":   saramaSecure,
+	"kafka-go-secure": segmentioSecure,
+	"everybody":       crossRead,
+	"everybody-txn":   crossCommitted,
 }
 
 func main() {

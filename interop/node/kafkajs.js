@@ -1,7 +1,8 @@
 // kafkajs: node kafkajs.js BOOTSTRAP PART...
+import { readFileSync } from 'node:fs'
 import kafkajs from 'kafkajs'
 import './codecs.js'
-import { Seen, check, eventually, half, numbers, partitions, patience, record, records, run } from './seen.js'
+import { Seen, check, eventually, half, numbers, partitions, patience, record, records, refused, run, secureValues, user } from './seen.js'
 
 const { Kafka, CompressionTypes, ConfigResourceTypes, logLevel } = kafkajs
 const connect = boot => new Kafka({ clientId: 'interop-kafkajs', brokers: [boot], logLevel: logLevel.ERROR })
@@ -140,4 +141,31 @@ async function deleteRecords (boot) {
   })
 }
 
-await run({ kafkajs: roundTrip, 'kafkajs-txn': transactions, 'kafkajs-admin': adminCalls, 'kafkajs-delete-records': deleteRecords })
+async function secure (boot) {
+  const kafka = new Kafka({
+    clientId: 'interop-kafkajs', brokers: [boot], logLevel: logLevel.NOTHING, ssl: { ca: readFileSync(process.env.INTEROP_CA) }, sasl: { mechanism: 'scram-sha-512', ...user }
+  })
+  const producer = kafka.producer({ retry: { retries: 0 } })
+  await producer.connect()
+  const values = secureValues('kafkajs')
+  await producer.send({ topic: 'secure', messages: values.map(value => ({ value })) })
+  await refused(() => producer.send({ topic: 'forbidden', messages: [{ value: 'no' }] }), /[Nn]ot authorized/)
+  await producer.disconnect()
+  const consumer = kafka.consumer({ groupId: 'secure-kafkajs' })
+  await consumer.connect()
+  await consumer.subscribe({ topic: 'secure', fromBeginning: true })
+  const got = []
+  await new Promise((resolve, reject) => {
+    setTimeout(() => reject(new Error(`secure: ${got}`)), patience).unref()
+    consumer.run({
+      eachMessage: async ({ message }) => {
+        if (message.value.toString().startsWith('kafkajs-')) got.push(message.value.toString())
+        if (got.length === values.length) resolve()
+      }
+    }).catch(reject)
+  })
+  await consumer.disconnect()
+  check(String(got) === String(values), got)
+}
+
+await run({ 'kafkajs-secure': secure, kafkajs: roundTrip, 'kafkajs-txn': transactions, 'kafkajs-admin': adminCalls, 'kafkajs-delete-records': deleteRecords })

@@ -1,6 +1,7 @@
 // @platformatic/kafka: node platformatic.js BOOTSTRAP PART...
+import { readFileSync } from 'node:fs'
 import { Admin, Consumer, MessagesStreamFallbackModes, MessagesStreamModes, Producer, stringDeserializers, stringSerializers } from '@platformatic/kafka'
-import { Seen, check, eventually, half, numbers, partitions, patience, record, records, run } from './seen.js'
+import { Seen, check, eventually, half, numbers, partitions, patience, record, records, refused, run, secureValues, user } from './seen.js'
 
 const TOPIC = 2 // the config resource
 const conf = boot => ({ clientId: 'interop-platformatic', bootstrapBrokers: [boot] })
@@ -99,4 +100,26 @@ async function adminCalls (boot) {
   await admin.close()
 }
 
-await run({ platformatic: roundTrip, 'platformatic-next': nextProtocol, 'platformatic-txn': transactions, 'platformatic-admin': adminCalls })
+async function secure (boot) {
+  const conf = {
+    clientId: 'interop-platformatic', bootstrapBrokers: [boot], tls: { ca: readFileSync(process.env.INTEROP_CA) }, sasl: { mechanism: 'SCRAM-SHA-256', ...user }, retries: 0
+  }
+  const values = secureValues('platformatic')
+  const producer = new Producer({ ...conf, serializers: stringSerializers })
+  for (const value of values) await producer.send({ messages: [{ topic: 'secure', value }], acks: -1 })
+  await refused(() => producer.send({ messages: [{ topic: 'forbidden', value: 'no' }], acks: -1 }), /authorization failed/)
+  await producer.close(true)
+  const consumer = new Consumer({ ...conf, groupId: 'secure-platformatic', deserializers: stringDeserializers, maxWaitTime: 500 })
+  const stream = await consumer.consume({ topics: ['secure'], mode: MessagesStreamModes.EARLIEST })
+  const timer = setTimeout(() => stream.destroy(new Error(`secure: ${got}`)), patience)
+  const got = []
+  for await (const m of stream) {
+    if (m.value.startsWith('platformatic-')) got.push(m.value)
+    if (got.length === values.length) break
+  }
+  clearTimeout(timer)
+  await consumer.close(true)
+  check(String(got) === String(values), got)
+}
+
+await run({ 'platformatic-secure': secure, platformatic: roundTrip, 'platformatic-next': nextProtocol, 'platformatic-txn': transactions, 'platformatic-admin': adminCalls })

@@ -5,6 +5,9 @@ export const half = 400 // where a consumer stops, for another one to go on
 export const patience = 60000
 const firstTime = 1_700_000_000_000
 
+export const user = { username: 'alice', password: 'alice-secret' } // of suites/security.sh: may read and write the topic secure, and no other
+export const secureValues = client => Array.from({ length: 10 }, (_, n) => `${client}-${n}`)
+
 export const record = n => ({ key: `key-${n}`, value: `value-${n}`, header: String(n), time: firstTime + n })
 export const numbers = () => Array.from({ length: records }, (_, n) => n)
 
@@ -22,6 +25,12 @@ export async function eventually (test) {
       await new Promise(resolve => setTimeout(resolve, 20))
     }
   }
+}
+
+export async function refused (call, words) {
+  const e = await call().then(() => null, e => e)
+  const told = e && [e, e.cause, ...(e.errors ?? []), ...(e.cause?.errors ?? [])].map(String).join(' ')
+  check(told && words.test(told), 'not refused as', String(words), 'but', String(told))
 }
 
 export class Seen {

@@ -1,13 +1,16 @@
 """aiokafka: python aio.py BOOTSTRAP PART..."""
 import asyncio
+import os
+import ssl
 import sys
 import time
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.errors import TopicAuthorizationFailedError
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
-from seen import CODECS, HALF, PARTITIONS, PATIENCE, RECORDS, Seen, record, run
+from seen import CODECS, HALF, PARTITIONS, PASSWORD, PATIENCE, RECORDS, USER, Seen, record, run, secure_values
 
 
 async def create(boot, *topics):
@@ -111,8 +114,31 @@ async def admin(boot):
     await a.close()
 
 
+async def secure(boot):
+    conf = {"bootstrap_servers": boot, "security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512", "sasl_plain_username": USER,
+            "sasl_plain_password": PASSWORD, "ssl_context": ssl.create_default_context(cafile=os.environ["INTEROP_CA"])}
+    producer = AIOKafkaProducer(**conf)
+    await producer.start()
+    for value in secure_values("aiokafka"):
+        await producer.send_and_wait("secure", value)
+    try:
+        await producer.send_and_wait("forbidden", b"no")
+        raise AssertionError("wrote to the forbidden topic")
+    except TopicAuthorizationFailedError:
+        pass
+    await producer.stop()
+    consumer = AIOKafkaConsumer("secure", group_id="secure-aiokafka", auto_offset_reset="earliest", **conf)
+    await consumer.start()
+    got, end = [], time.time() + PATIENCE
+    while got != secure_values("aiokafka") and time.time() < end:
+        for records in (await consumer.getmany(timeout_ms=200)).values():
+            got += [r.value for r in records if r.value.startswith(b"aiokafka-")]
+    await consumer.stop()
+    assert got == secure_values("aiokafka"), got
+
+
 def now(part):
     return lambda boot: asyncio.run(part(boot))
 
 
-run(sys.argv[1], {"aiokafka": now(roundtrip), "aiokafka-txn": now(transactions), "aiokafka-admin": now(admin)}, sys.argv[2:])
+run(sys.argv[1], {"aiokafka-secure": now(secure), "aiokafka": now(roundtrip), "aiokafka-txn": now(transactions), "aiokafka-admin": now(admin)}, sys.argv[2:])

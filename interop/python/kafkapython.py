@@ -1,11 +1,13 @@
 """kafka-python: python kafkapython.py BOOTSTRAP PART..."""
+import os
 import sys
 import time
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka.errors import TopicAuthorizationFailedError
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 
-from seen import CODECS, HALF, PARTITIONS, PATIENCE, RECORDS, Seen, eventually, record, run
+from seen import CODECS, HALF, PARTITIONS, PASSWORD, PATIENCE, RECORDS, USER, Seen, eventually, record, run, secure_values
 
 
 def create(boot, *topics):
@@ -30,10 +32,17 @@ def write(boot, topic, **conf):
     producer.close()
 
 
+def subscribed(topic, **conf):
+    """A consumer that knows its topic before it joins: one that does not may be left without partitions, with Apache Kafka too."""
+    consumer = KafkaConsumer(auto_offset_reset="earliest", **conf)
+    assert consumer.partitions_for_topic(topic)
+    consumer.subscribe([topic])
+    return consumer
+
+
 def read(boot, topic, group, seen, until, **conf):
     """Reads until enough has been seen and commits that."""
-    consumer = KafkaConsumer(topic, bootstrap_servers=boot, group_id=group, auto_offset_reset="earliest", enable_auto_commit=False,
-                             max_poll_records=100, **conf)
+    consumer = subscribed(topic, bootstrap_servers=boot, group_id=group, enable_auto_commit=False, max_poll_records=100, **conf)
     end = time.time() + PATIENCE
     while len(seen) < until and time.time() < end:
         for records in consumer.poll(200).values():
@@ -112,4 +121,25 @@ def admin(boot):
     a.close()
 
 
-run(sys.argv[1], {"kafka-python": roundtrip, "kafka-python-txn": transactions, "kafka-python-admin": admin}, sys.argv[2:])
+def secure(boot):
+    conf = {"bootstrap_servers": boot, "security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-256", "sasl_plain_username": USER,
+            "sasl_plain_password": PASSWORD, "ssl_cafile": os.environ["INTEROP_CA"]}
+    producer = KafkaProducer(**conf)
+    for value in secure_values("kafkapython"):
+        producer.send("secure", value).get(30)
+    try:
+        producer.send("forbidden", b"no").get(30)
+        raise AssertionError("wrote to the forbidden topic")
+    except TopicAuthorizationFailedError:
+        pass
+    producer.close()
+    consumer = subscribed("secure", group_id="secure-kafkapython", **conf)
+    got, end = [], time.time() + PATIENCE
+    while got != secure_values("kafkapython") and time.time() < end:
+        for records in consumer.poll(200).values():
+            got += [r.value for r in records if r.value.startswith(b"kafkapython-")]
+    consumer.close()
+    assert got == secure_values("kafkapython"), got
+
+
+run(sys.argv[1], {"kafka-python-secure": secure, "kafka-python": roundtrip, "kafka-python-txn": transactions, "kafka-python-admin": admin}, sys.argv[2:])

@@ -1,4 +1,5 @@
 """confluent-kafka, which is librdkafka: python librdkafka.py BOOTSTRAP PART..."""
+import os
 import sys
 import time
 
@@ -7,7 +8,7 @@ from confluent_kafka import (Consumer, ConsumerGroupTopicPartitions, ConsumerGro
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic, OffsetSpec,
                                    ResourceType)
 
-from seen import CODECS, HALF, PARTITIONS, PATIENCE, RECORDS, Seen, eventually, record, run
+from seen import CODECS, HALF, PARTITIONS, PASSWORD, PATIENCE, RECORDS, USER, Seen, eventually, record, run, secure_values
 
 
 def create(boot, *topics):
@@ -182,5 +183,31 @@ def delete_records(boot):
     consumer.close()
 
 
-run(sys.argv[1], {"librdkafka": roundtrip, "librdkafka-next": next_protocol, "librdkafka-txn": transactions, "librdkafka-admin": admin,
+def secure(boot):
+    conf = {"bootstrap.servers": boot, "security.protocol": "SASL_SSL", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": USER,
+            "sasl.password": PASSWORD, "ssl.ca.location": os.environ["INTEROP_CA"]}
+    errors = []
+    producer = Producer(conf)
+    for value in secure_values("librdkafka"):
+        producer.produce("secure", value, on_delivery=lambda err, _: err and errors.append(err))
+    assert producer.flush(30) == 0 and not errors, errors
+    try:
+        producer.produce("forbidden", b"no", on_delivery=lambda err, _: err and errors.append(err))
+        producer.flush(30)
+    except KafkaException as e:  # when it knows already
+        errors.append(e.args[0])
+    assert [e.name() for e in errors] == ["TOPIC_AUTHORIZATION_FAILED"], errors
+    consumer = Consumer({**conf, "group.id": "secure-librdkafka", "auto.offset.reset": "earliest"})
+    consumer.subscribe(["secure"])
+    got, end = [], time.time() + PATIENCE
+    while got != secure_values("librdkafka") and time.time() < end:
+        msg = consumer.poll(0.2)
+        if msg is not None:
+            assert msg.error() is None, msg.error()
+            got += [msg.value()] if msg.value().startswith(b"librdkafka-") else []
+    consumer.close()
+    assert got == secure_values("librdkafka"), got
+
+
+run(sys.argv[1], {"librdkafka-secure": secure, "librdkafka": roundtrip, "librdkafka-next": next_protocol, "librdkafka-txn": transactions, "librdkafka-admin": admin,
                   "librdkafka-delete-records": delete_records, "librdkafka-open": hold_open}, sys.argv[2:])

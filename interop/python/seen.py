@@ -8,6 +8,12 @@ PATIENCE = 60
 FIRST_TIME = 1_700_000_000_000
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
+USER, PASSWORD = "alice", "alice-secret"  # of suites/security.sh: may read and write the topic secure, and no other
+
+
+def secure_values(client):
+    return [f"{client}-{n}".encode() for n in range(10)]
+
 
 def record(n):
     """key, value, headers and time of record n"""

@@ -37,4 +37,5 @@ same "no quota" "" "$(kafka-configs $b --describe --entity-type clients --entity
 kafka-configs $b --alter --entity-type ips --entity-name 127.0.0.7 --add-config connection_creation_rate=1000 >/dev/null
 has "an address's quota" 'connection_creation_rate=1000' "$(kafka-configs $b --describe --entity-type ips --entity-name 127.0.0.7)"
 kafka-configs $b --alter --entity-type ips --entity-name 127.0.0.7 --delete-config connection_creation_rate >/dev/null
+same "nobody subscribes to client metrics" "" "$(kafka-client-metrics $b --list | grep . || true)"
 kafka-topics $b --delete --topic tools-cluster

@@ -39,6 +39,9 @@ kafka-consumer-groups $b --delete-offsets --group tools-one --topic tools-groups
 same "deleted offset" 0 "$(kafka-consumer-groups $b --describe --group tools-one 2>/dev/null | grep -c '^tools-one' || true)"
 has "kafka-groups" 'tools-one +Classic +consumer' "$(kafka-groups $b --list)"
 has "kafka-groups by kind" 'tools-one' "$(kafka-groups $b --list --consumer)"
+kafka-configs $b --alter --entity-type groups --entity-name tools-one --add-config consumer.session.timeout.ms=50000 >/dev/null
+has "a group's configuration" 'consumer.session.timeout.ms=50000' "$(kafka-configs $b --describe --entity-type groups --entity-name tools-one)"
+kafka-configs $b --alter --entity-type groups --entity-name tools-one --delete-config consumer.session.timeout.ms >/dev/null
 kafka-consumer-groups $b --delete --group tools-one >/dev/null
 same "deleted group" 0 "$(kafka-consumer-groups $b --list | grep -c '^tools-one$' || true)"
 kafka-topics $b --delete --topic tools-groups
