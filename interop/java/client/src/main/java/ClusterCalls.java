@@ -54,15 +54,15 @@ class ClusterCalls {
       var filter = ClientQuotaFilter.containsOnly(List.of(ClientQuotaFilterComponent.ofEntity(ClientQuotaEntity.CLIENT_ID, "java-quota")));
       admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("producer_byte_rate", 8_000.0))))).all().get();
       Data.eventually(() -> admin.describeClientQuotas(filter).entities().get(), Map.of(entity, Map.of("producer_byte_rate", 8_000.0)));
-      // The rate is counted over ten seconds: what goes beyond 80 kB waits, 90 kB for 1.25 s.
+      // The rate is counted over ten seconds: what goes beyond 80 kB waits, before the last of 120 kB 3.75 s in all.
       Data.create(admin, "java-quota");
       long start = System.nanoTime();
       try (var p = Data.producer(boot, "client.id", "java-quota", "batch.size", 16_000, "linger.ms", 0)) {
-        for (int i = 0; i < 10; i++) p.send(new org.apache.kafka.clients.producer.ProducerRecord<>("java-quota", "x".repeat(10_000))).get();
+        for (int i = 0; i < 12; i++) p.send(new org.apache.kafka.clients.producer.ProducerRecord<>("java-quota", "x".repeat(10_000))).get();
         double throttled = (Double) p.metrics().entrySet().stream().filter(e -> e.getKey().name().equals("produce-throttle-time-max")).findFirst().get().getValue().metricValue();
         Data.check(throttled > 0, "no throttle time was told");
       }
-      Data.check(System.nanoTime() - start > 1_000_000_000L, "100 kB were not slowed down");
+      Data.check(System.nanoTime() - start > 1_000_000_000L, "120 kB were not slowed down");
       admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("producer_byte_rate", null))))).all().get();
       Data.eventually(() -> admin.describeClientQuotas(filter).entities().get().size(), 0);
       Data.check(Data.refusal(admin.alterClientQuotas(List.of(new ClientQuotaAlteration(entity, List.of(new ClientQuotaAlteration.Op("nonsense", 1.0))))).all())
