@@ -75,11 +75,11 @@ func (in *Inspection) wal(d *Dir) error {
 		return nil //nolint:nilerr // there never was one
 	}
 	for _, name := range names {
-		b, err := readFile(d.fs, d.fs.PathJoin(dir, name))
+		f, err := d.scan(name, func(walBlock) error { return nil })
 		if err != nil {
 			return err
 		}
-		if parseWAL(name, b).hole {
+		if f.hole {
 			in.Faults = append(in.Faults, Fault{Kind: Rot, Log: walDir, File: name})
 		}
 	}

@@ -32,6 +32,8 @@ const (
 	walMemoryBytes = 64 << 10 // of each where the files are memory
 
 	walFileMagic  = 0x6c657731 // "lew1"
+	walFileSum    = 16         // where the checksum of the first page is
+	walEnded      = 1
 	walBlockMagic = 0x6c657762 // "lewb"
 	walBlockHead  = 4 + 4 + 8 + 4 + 4
 	walEntryHead  = 2 + 8 + 8 + 4
@@ -57,9 +59,10 @@ type walFile struct {
 	path string
 	pos  int64
 
-	first uint64            // sequence of its first block; 0: it has none that counts
-	full  bool              // waits until its logs are synced
-	logs  map[*Log]struct{} // with something in it that a start would write back, until it begins anew
+	odd   bool            // of a size that is not used any more, or damaged: it goes when it is free
+	first uint64          // sequence of its first block; 0: it has none that counts
+	full  bool            // waits until its logs are synced
+	logs  map[string]*Log // with something in it that a start would write back, until it begins anew, by name; nil: as a start found it
 }
 
 // walBlock is what one sync made durable.
@@ -154,7 +157,7 @@ func (w *wal) newFile() (*walFile, error) {
 		taken[f.path] = true
 	}
 	w.mu.Unlock()
-	f := &walFile{logs: map[*Log]struct{}{}}
+	f := &walFile{logs: map[string]*Log{}}
 	for n := 0; f.path == "" || taken[f.path]; n++ {
 		f.path = fs.PathJoin(dir, strconv.Itoa(n)+walSuffix)
 	}
@@ -169,17 +172,23 @@ func (w *wal) newFile() (*walFile, error) {
 	if err = errors.Join(err, created.Sync(), created.Close(), syncDir(fs, dir)); err != nil {
 		return nil, errors.Join(err, fs.Remove(f.path))
 	}
-	f.f, err = fs.OpenReadWrite(f.path, vfs.WriteCategoryUnspecified)
-	return f, err
+	if f.f, err = fs.OpenReadWrite(f.path, vfs.WriteCategoryUnspecified); err != nil {
+		return nil, err
+	}
+	return f, f.begin(0, true)
 }
 
-// begin says in the file's first page that only blocks from first on count: what was in the file before is over.
-func (f *walFile) begin(first uint64) error {
+// begin says in the file's first page that only blocks from first on count: what was in the file before is over. ended:
+// there will be none before the next begin.
+func (f *walFile) begin(first uint64, ended bool) error {
 	page := make([]byte, walPage)
 	be := binary.BigEndian
 	be.PutUint32(page, walFileMagic)
 	be.PutUint64(page[4:], first)
-	be.PutUint32(page[12:], crc32.Checksum(page[:12], castagnoli))
+	if ended {
+		be.PutUint32(page[12:], walEnded)
+	}
+	be.PutUint32(page[walFileSum:], crc32.Checksum(page[:walFileSum], castagnoli))
 	if _, err := f.f.WriteAt(page, 0); err != nil {
 		return err
 	}
@@ -205,7 +214,7 @@ func (w *wal) commit(logs []*Log) error {
 	w.mu.Lock()
 	w.next++
 	for _, l := range logs {
-		file.logs[l] = struct{}{}
+		file.logs[l.name] = l
 	}
 	file.pos += int64(len(w.buf))
 	w.mu.Unlock()
@@ -227,7 +236,7 @@ func (w *wal) turn() (*walFile, error) {
 		last.full = true
 	}
 	w.mu.Unlock()
-	if err := file.begin(w.next); err != nil {
+	if err := file.begin(w.next, false); err != nil {
 		return nil, fmt.Errorf("%s: %w", file.path, err)
 	}
 	w.mu.Lock()
@@ -247,11 +256,14 @@ func (w *wal) turn() (*walFile, error) {
 // retire syncs the logs that a full file has something of. If that fails the directory is offline, and the file stays.
 func (w *wal) retire(f *walFile) {
 	w.mu.Lock()
-	logs := slices.Collect(maps.Keys(f.logs))
+	logs := slices.Collect(maps.Values(f.logs))
 	w.mu.Unlock()
 	var wg sync.WaitGroup
 	var failed errorOnce
 	for _, l := range logs {
+		if l == nil {
+			continue // settled
+		}
 		w.dir.workers <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-w.dir.workers }()
@@ -286,7 +298,7 @@ func (e *errorOnce) note(err error) {
 // take the place of its segments.
 func (w *wal) forget(l *Log) error {
 	w.mu.Lock()
-	held := slices.ContainsFunc(w.files, func(f *walFile) bool { _, in := f.logs[l]; return in })
+	held := slices.ContainsFunc(w.files, func(f *walFile) bool { _, in := f.logs[l.name]; return in })
 	w.mu.Unlock()
 	if !held {
 		return nil
@@ -334,7 +346,7 @@ func (w *wal) restart() error {
 		if w.retire(f); f.full {
 			return w.dir.Offline()
 		}
-		if err := f.begin(w.next); err != nil {
+		if err := f.begin(w.next, false); err != nil {
 			return fmt.Errorf("%s: %w", f.path, err)
 		}
 		w.mu.Lock()
@@ -350,8 +362,8 @@ func (w *wal) close() error {
 	var errs []error
 	slices.SortFunc(w.files, func(a, b *walFile) int { return cmp.Compare(a.first, b.first) }) // as free says
 	for _, f := range w.files {
-		if f.pos > walPage && w.dir.Offline() == nil {
-			errs = append(errs, f.begin(w.next))
+		if f.first > 0 && w.dir.Offline() == nil {
+			errs = append(errs, f.begin(w.next, true))
 		}
 		errs = append(errs, f.f.Close())
 	}
@@ -393,27 +405,33 @@ func sealBlock(b []byte, sequence uint64, entries int) []byte {
 	return b
 }
 
-// readBlock decodes the block at the start of b. false: there is none that is whole.
-func readBlock(b []byte) (sequence uint64, entries []walEntry, size int, ok bool) {
+// blockSize is that of the block whose head b is, in whole pages. false: it is none.
+func blockSize(head []byte) (int64, bool) {
 	be := binary.BigEndian
-	if len(b) < walBlockHead || be.Uint32(b) != walBlockMagic {
-		return 0, nil, 0, false
+	length := int64(be.Uint32(head[20:]))
+	if be.Uint32(head) != walBlockMagic || length > walBlockMax {
+		return 0, false
 	}
-	sequence = be.Uint64(b[8:])
+	return (walBlockHead + length + walPage - 1) / walPage * walPage, true
+}
+
+// readBlock decodes a block. false: it is not whole. The entries are views of b.
+func readBlock(b []byte) (walBlock, bool) {
+	be := binary.BigEndian
 	count, length := int(be.Uint32(b[16:])), int(be.Uint32(b[20:]))
 	if length > len(b)-walBlockHead || crc32.Checksum(b[8:walBlockHead+length], castagnoli) != be.Uint32(b[4:]) {
-		return 0, nil, 0, false
+		return walBlock{}, false
 	}
+	block := walBlock{sequence: be.Uint64(b[8:])}
 	rest := b[walBlockHead : walBlockHead+length]
 	for range count {
 		e, more, ok := readEntry(rest)
 		if !ok {
-			return 0, nil, 0, false
+			return walBlock{}, false
 		}
-		entries, rest = append(entries, e), more
+		block.entries, rest = append(block.entries, e), more
 	}
-	size = walBlockHead + length
-	return sequence, entries, (size + walPage - 1) / walPage * walPage, len(rest) == 0
+	return block, len(rest) == 0
 }
 
 func readEntry(b []byte) (e walEntry, rest []byte, ok bool) {
@@ -439,30 +457,44 @@ func readEntry(b []byte) (e walEntry, rest []byte, ok bool) {
 // found is a file of the write-ahead log as a start finds it.
 type found struct {
 	name   string
+	headed bool   // its first page can be read
 	first  uint64 // sequence of the first block that counts
-	blocks []walBlock
 	next   uint64 // after the last block
-	hole   bool   // a block is damaged that others follow: not a torn tail
+	blocks int
+	hole   bool // a block is damaged that others follow: not a torn tail
 }
 
-// parseWAL reads a file. Without its first page no block of it counts, unless they begin at the first place for one.
-func parseWAL(name string, b []byte) found {
-	be := binary.BigEndian
+// scanWAL reads a file and calls fn with each block that counts. Without its first page none does, unless they begin at
+// the first place for one. A block is valid until fn returns.
+func scanWAL(name string, r io.ReaderAt, size int64, fn func(walBlock) error) (found, error) {
 	w := found{name: name}
-	if len(b) < walPage {
-		return w
+	buf := make([]byte, walPage, walBlockMax+2*walPage)
+	if n, err := r.ReadAt(buf, 0); n < walPage {
+		return w, notEOF(err)
 	}
-	headed := be.Uint32(b) == walFileMagic && crc32.Checksum(b[:12], castagnoli) == be.Uint32(b[12:])
-	if headed {
-		w.first = be.Uint64(b[4:])
-	} else if sequence, _, _, ok := readBlock(b[walPage:]); ok {
-		w.first, w.hole = sequence, true
+	be := binary.BigEndian
+	w.headed = be.Uint32(buf) == walFileMagic && crc32.Checksum(buf[:walFileSum], castagnoli) == be.Uint32(buf[walFileSum:])
+	if w.headed {
+		w.first = be.Uint64(buf[4:])
+		w.next = w.first
+		if be.Uint32(buf[12:]) == walEnded {
+			return w, nil
+		}
 	}
-	w.next = w.first
 	missing := false
-	for at := walPage; at < len(b); {
-		sequence, entries, size, ok := readBlock(b[at:])
-		if !ok || sequence < w.next || sequence > w.next && !missing {
+	for at := int64(walPage); at+walPage <= size; {
+		b, err := blockAt(r, at, size, buf)
+		if err != nil {
+			return w, err
+		}
+		block, ok := walBlock{}, b != nil
+		if ok {
+			block, ok = readBlock(b)
+		}
+		if ok && !w.headed && at == walPage {
+			w.first, w.next, w.hole = block.sequence, block.sequence, true
+		}
+		if !ok || block.sequence < w.next || block.sequence > w.next && !missing || w.next == 0 {
 			missing = true
 			at += walPage
 			continue
@@ -470,14 +502,41 @@ func parseWAL(name string, b []byte) found {
 		if missing { // what follows was written after what is damaged was durable
 			w.hole, missing = true, false
 		}
-		w.blocks = append(w.blocks, walBlock{sequence, entries})
-		w.next = sequence + 1
-		at += size
+		if err := fn(block); err != nil {
+			return w, err
+		}
+		w.blocks++
+		w.next = block.sequence + 1
+		at += int64(len(b))
 	}
-	return w
+	return w, nil
 }
 
-// recoverWAL writes what the write-ahead log has, and a power loss took from the segments, back into them.
+// blockAt reads the block at a place into buf; nil: there is none.
+func blockAt(r io.ReaderAt, at, size int64, buf []byte) ([]byte, error) {
+	if n, err := r.ReadAt(buf[:walPage], at); n < walPage {
+		return nil, notEOF(err)
+	}
+	n, ok := blockSize(buf)
+	if !ok || at+n > size {
+		return nil, nil
+	}
+	b := buf[:n]
+	if n, err := r.ReadAt(b[walPage:], at+walPage); n < len(b)-walPage {
+		return nil, notEOF(err)
+	}
+	return b, nil
+}
+
+func notEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// recoverWAL writes what the write-ahead log has, and a power loss took from the segments, back into them. It syncs
+// nothing: until that is done, beside, the files stay as they are.
 func (d *Dir) recoverWAL() error {
 	dir := d.fs.PathJoin(d.path, walDir)
 	if _, err := d.fs.Stat(dir); err != nil {
@@ -487,91 +546,139 @@ func (d *Dir) recoverWAL() error {
 	if err != nil {
 		return err
 	}
+	r := replayer{dir: d, open: map[string]vfs.File{}, forgotten: map[string]uint64{}}
 	var all []found
 	for _, name := range names {
 		if !strings.HasSuffix(name, walSuffix) {
 			continue
 		}
-		b, err := readFile(d.fs, d.fs.PathJoin(dir, name))
+		f, err := d.scan(name, r.forget)
 		if err != nil {
 			return err
 		}
-		all = append(all, parseWAL(name, b))
+		all = append(all, f)
 	}
-	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(a.first, b.first) }) // adopt ends them in this order, as free says
-	r := replayer{dir: d, open: map[string]vfs.File{}, forgotten: forgotten(all)}
+	slices.SortFunc(all, func(a, b found) int { return cmp.Compare(a.first, b.first) })
 	for _, f := range all {
 		d.wal.next = max(d.wal.next, f.next)
 		if f.hole {
 			d.note(fmt.Errorf("%w: the write-ahead log %s misses a part that was durable", ErrDamaged, f.name))
 		}
-		for _, b := range f.blocks {
-			if err := r.apply(b); err != nil {
+		r.touched, r.logs = map[string]bool{}, map[string]*Log{}
+		if f.blocks > 0 {
+			if _, err := d.scan(f.name, r.apply); err != nil {
 				return errors.Join(err, r.close())
 			}
 		}
+		if err := d.wal.adopt(f, r.logs, slices.Collect(maps.Keys(r.touched))); err != nil {
+			return errors.Join(err, r.close())
+		}
 	}
-	if err := r.sync(); err != nil {
+	return r.close()
+}
+
+func (d *Dir) scan(name string, fn func(walBlock) error) (found, error) {
+	file, err := d.fs.Open(d.fs.PathJoin(d.path, walDir, name))
+	if err != nil {
+		return found{}, err
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return found{}, errors.Join(err, file.Close())
+	}
+	f, err := scanWAL(name, file, info.Size(), fn)
+	return f, errors.Join(err, file.Close())
+}
+
+// adopt takes a file over for further use. One with blocks is full until the segments that it names are synced; one
+// without its first page could not tell what is left in it from what comes.
+func (w *wal) adopt(f found, logs map[string]*Log, segments []string) error {
+	fs := w.dir.fs
+	file := &walFile{path: fs.PathJoin(w.dir.path, walDir, f.name), logs: logs}
+	info, err := fs.Stat(file.path)
+	if err != nil {
 		return err
 	}
-	return d.wal.adopt(dir, all)
+	if f.blocks == 0 && (!f.headed || info.Size() != w.bytes || len(w.files) >= walFiles) {
+		return fs.Remove(file.path)
+	}
+	if file.f, err = fs.OpenReadWrite(file.path, vfs.WriteCategoryUnspecified); err != nil {
+		return err
+	}
+	w.files = append(w.files, file)
+	if f.blocks == 0 {
+		return nil
+	}
+	file.first, file.full = f.first, true
+	file.odd = !f.headed || info.Size() != w.bytes
+	w.dir.syncing.Add(1)
+	go func() {
+		defer w.dir.syncing.Done()
+		w.settle(file, segments)
+	}()
+	return nil
 }
 
-// adopt takes the files over for further use, empty.
-func (w *wal) adopt(dir string, all []found) error {
-	for _, f := range all {
-		path := w.dir.fs.PathJoin(dir, f.name)
-		info, err := w.dir.fs.Stat(path)
-		if err != nil {
-			return err
-		}
-		if info.Size() != w.bytes || len(w.files) == walFiles { // of another size, or not finished
-			if err := w.dir.fs.Remove(path); err != nil {
-				return err
-			}
-			continue
-		}
-		file := &walFile{path: path, logs: map[*Log]struct{}{}}
-		if file.f, err = w.dir.fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified); err != nil {
-			return err
-		}
-		w.files = append(w.files, file)
-		if len(f.blocks) > 0 || f.hole {
-			if err := file.begin(w.next); err != nil {
-				return err
-			}
-		}
+// settle syncs the segments that a start found in a file. What was there already may have been in the memory of the system
+// only. If that fails the directory is offline, and the file stays.
+func (w *wal) settle(f *walFile, segments []string) {
+	var wg sync.WaitGroup
+	var failed errorOnce
+	for _, path := range segments {
+		w.dir.workers <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-w.dir.workers }()
+			failed.note(w.dir.syncFile(path))
+		})
 	}
-	return syncDir(w.dir.fs, dir)
+	wg.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	defer w.changed.Broadcast()
+	f.full = failed.err != nil
+	if failed.err == nil && f.odd { // of a size that is not used any more
+		w.files = slices.DeleteFunc(w.files, func(x *walFile) bool { return x == f })
+		_ = errors.Join(f.f.Close(), w.dir.fs.Remove(f.path)) // else the next start has it once more
+	}
 }
 
-// forgotten finds the last block that says so of each log.
-func forgotten(all []found) map[string]uint64 {
-	out := map[string]uint64{}
-	for _, f := range all {
-		for _, b := range f.blocks {
-			for _, e := range b.entries {
-				if e.base == walForget {
-					out[e.log] = b.sequence
-				}
-			}
+// syncFile syncs a file that may be gone by now.
+func (d *Dir) syncFile(path string) error {
+	f, err := d.fs.Open(path) // which, unlike the other, creates no file
+	if err != nil {
+		if _, missing := d.fs.Stat(path); missing != nil {
+			return nil //nolint:nilerr // gone
 		}
+		return err
 	}
-	return out
+	return d.failIfSync(errors.Join(syncFailed(f.SyncData()), f.Close()))
 }
 
 // replayer writes ranges back into segments.
 type replayer struct {
 	dir       *Dir
-	open      map[string]vfs.File // segments that were touched
-	forgotten map[string]uint64
+	open      map[string]vfs.File
+	forgotten map[string]uint64 // by log: blocks before say nothing of it
+	touched   map[string]bool   // segments that the file at hand names
+	logs      map[string]*Log   // and logs
+	there     []byte
 }
 
 // replayOpen bounds how many segments are open at once.
 const replayOpen = 256
 
+func (r *replayer) forget(b walBlock) error {
+	for _, e := range b.entries {
+		if e.base == walForget {
+			r.forgotten[e.log] = max(r.forgotten[e.log], b.sequence)
+		}
+	}
+	return nil
+}
+
 func (r *replayer) apply(b walBlock) error {
 	for _, e := range b.entries {
+		r.logs[e.log] = nil
 		if e.base == walForget || b.sequence < r.forgotten[e.log] {
 			continue
 		}
@@ -582,7 +689,8 @@ func (r *replayer) apply(b walBlock) error {
 		if f == nil {
 			continue
 		}
-		there := make([]byte, len(e.data))
+		there := slices.Grow(r.there[:0], len(e.data))[:len(e.data)]
+		r.there = there
 		n, err := f.ReadAt(there, e.pos)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
@@ -602,13 +710,14 @@ func (r *replayer) file(e walEntry) (vfs.File, error) {
 	fs := r.dir.fs
 	path := segmentPath(fs, fs.PathJoin(r.dir.path, e.log), e.base) + logSuffix
 	if f := r.open[path]; f != nil {
+		r.touched[path] = true
 		return f, nil
 	}
 	if _, err := fs.Stat(path); err != nil {
 		return nil, nil //nolint:nilerr // gone
 	}
 	if len(r.open) >= replayOpen {
-		if err := r.sync(); err != nil {
+		if err := r.close(); err != nil {
 			return nil, err
 		}
 	}
@@ -616,24 +725,8 @@ func (r *replayer) file(e walEntry) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.open[path] = f
+	r.open[path], r.touched[path] = f, true
 	return f, nil
-}
-
-// sync makes durable what was touched: also what was there already, which may only be in the memory of the system.
-func (r *replayer) sync() error {
-	var wg sync.WaitGroup
-	var failed errorOnce
-	slots := make(chan struct{}, syncWorkers)
-	for _, f := range r.open {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			failed.note(syncFailed(f.SyncData()))
-		})
-	}
-	wg.Wait()
-	return errors.Join(failed.err, r.close())
 }
 
 func (r *replayer) close() error {
