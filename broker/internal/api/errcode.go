@@ -59,7 +59,7 @@ var codes = []struct {
 	{auth.ErrSASLState, kerr.IllegalSaslState},
 	{auth.ErrFailed, kerr.SaslAuthenticationFailed},
 	{storage.ErrOffline, kerr.KafkaStorageError},
-	{storage.ErrDamaged, kerr.KafkaStorageError},
+	{storage.ErrDamaged, kerr.CorruptMessage},
 	{storage.ErrClosed, kerr.NotLeaderForPartition},
 	{syscall.ENOSPC, kerr.KafkaStorageError},
 	{syscall.EMFILE, kerr.KafkaStorageError},

@@ -173,7 +173,7 @@ func TestTornTails(t *testing.T) {
 			}
 			fs := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(1, 1))})
 			left := append(bytes.Clone(whole[:cut]), tail...)
-			change(t, fs, "data/t-0/00000000000000000000.log", func([]byte) []byte { return left })
+			change(t, fs, "data/t-0/00000000000000000000.log", func([]byte) []byte { return bytes.Clone(left) }) // under the race detector the file system changes what it was given
 			want := cut / one
 			for want < 3 && bytes.HasPrefix(left, whole[:(want+1)*one]) {
 				want++ // the zeros were what stood there
