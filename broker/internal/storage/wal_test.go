@@ -253,10 +253,11 @@ func FuzzWAL(f *testing.F) {
 	})
 }
 
-// BenchmarkDirtyLogs makes a record of each of many logs durable: through the write-ahead log, and by a sync each.
+// BenchmarkDirtyLogs makes a record of each of many logs durable: through the write-ahead log, by a sync
+// each, and by a sync each one after the other.
 func BenchmarkDirtyLogs(b *testing.B) {
 	for _, logs := range []int{1, 16, 128} {
-		for name, size := range map[string]int64{"wal": walFileBytes, "alone": 0} {
+		for name, size := range map[string]int64{"wal": walFileBytes, "alone": 0, "inturn": 0} {
 			b.Run(fmt.Sprintf("%s/%d", name, logs), func(b *testing.B) {
 				d, err := OpenDirWAL(vfs.Default, b.TempDir(), size)
 				if err != nil {
@@ -283,6 +284,9 @@ func BenchmarkDirtyLogs(b *testing.B) {
 							}
 							wg.Done()
 						})
+						if name == "inturn" {
+							wg.Wait()
+						}
 					}
 					wg.Wait()
 				}
