@@ -2,9 +2,7 @@ package broker_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"sync"
 	"testing"
 	"time"
@@ -54,14 +52,13 @@ func TestMembersOutlivePowerLosses(t *testing.T) {
 	fill(ctx, t, c, "orders", 30)
 	consumed := &progress{next: map[int32]int64{}}
 	consuming, stop := context.WithCancel(ctx)
-	power := &plug{}
 	var members sync.WaitGroup
 	for i, opts := range [][]kgo.Opt{
 		{kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer())},
 		{kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer())},
 		{kgo.Balancers(kgo.CooperativeStickyBalancer())},
 	} {
-		cl := member(t, c, "g", "orders", append(opts, kgo.Dialer(power.dial), kgo.ClientID(fmt.Sprint("member", i)))...)
+		cl := member(t, c, "g", "orders", append(opts, kgo.ClientID(fmt.Sprint("member", i)))...)
 		members.Go(func() { consumed.follow(consuming, t, cl) })
 	}
 	producer := c.Client(t)
@@ -75,9 +72,7 @@ func TestMembersOutlivePowerLosses(t *testing.T) {
 			t.Fatal(err)
 		}
 		total += 30
-		power.pull() // what the machine says that has no power any more, nobody hears
 		c.PowerLoss(int(round*20), round)
-		power.insert()
 	}
 	adm := kadm.NewClient(c.Client(t))
 	for last := ""; ; { // until all is read and committed, by all three
@@ -101,42 +96,6 @@ func TestMembersOutlivePowerLosses(t *testing.T) {
 	}
 	stop()
 	members.Wait()
-}
-
-// plug is the wire between members and broker.
-type plug struct {
-	mu   sync.Mutex
-	out  bool
-	ends []net.Conn
-}
-
-func (p *plug) dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	conn, err := new(net.Dialer).DialContext(ctx, network, addr)
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.out {
-		return nil, errors.Join(net.ErrClosed, conn.Close())
-	}
-	p.ends = append(p.ends, conn)
-	return conn, nil
-}
-
-func (p *plug) pull() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, conn := range p.ends {
-		conn.Close()
-	}
-	p.out, p.ends = true, nil
-}
-
-func (p *plug) insert() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.out = false
 }
 
 // progress is how far members have come in each partition, together.

@@ -8,10 +8,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/leatstream/leat/broker"
+	"github.com/leatstream/leat/broker/brokertest"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -227,5 +229,61 @@ func TestLeaderAckSurvivesARestart(t *testing.T) {
 	}
 	if end, _ := ends.Lookup("t", 0); end.Offset != 10 {
 		t.Fatalf("%d records after a restart, want 10", end.Offset)
+	}
+}
+
+// TestADeadMachineIsNotHeard: while power is lost again and again, everything that producers hear is acknowledged is there in
+// the end. What a machine says after the moment that its disk is taken from must reach nobody.
+func TestADeadMachineIsNotHeard(t *testing.T) {
+	c := brokertest.Start(t, 1, brokertest.CrashableFS())
+	ctx := testContext(t)
+	topicOf(ctx, t, c, "t", 1)
+	acks := make(chan struct{}, 1)
+	var mu sync.Mutex
+	acked := map[string]bool{}
+	producing, stop := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	for n := range 3 {
+		cl := c.Client(t, kgo.DefaultProduceTopic("t"), kgo.DisableIdempotentWrite(), // idempotence would notice what is missing
+			kgo.ProducerLinger(0), kgo.MetadataMinAge(10*time.Millisecond))
+		wg.Go(func() {
+			for i := 0; producing.Err() == nil; i++ {
+				value := fmt.Sprintf("%d.%d", n, i)
+				if err := cl.ProduceSync(ctx, kgo.StringRecord(value)).FirstErr(); err != nil {
+					t.Errorf("%s: %v", value, err)
+					return
+				}
+				mu.Lock()
+				acked[value] = true
+				mu.Unlock()
+				select {
+				case acks <- struct{}{}:
+				default: // told already
+				}
+			}
+		})
+	}
+	for round := range uint64(4) {
+		for range 30 { // they are at work
+			select {
+			case <-acks:
+			case <-ctx.Done():
+				t.Fatal("nobody produces")
+			}
+		}
+		c.PowerLoss(0, round)
+	}
+	stop()
+	wg.Wait()
+	end, err := kadm.NewClient(c.Client(t)).ListEndOffsets(ctx, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, _ := end.Lookup("t", 0)
+	for _, r := range consume(ctx, t, c.Client(t, kgo.ConsumeTopics("t"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())), int(last.Offset)) {
+		delete(acked, string(r.Value))
+	}
+	if len(acked) > 0 {
+		t.Errorf("%d acknowledged records are gone: %v", len(acked), acked)
 	}
 }

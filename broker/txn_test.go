@@ -121,7 +121,8 @@ type copier struct {
 // run copies until the work is done, or so many transactions were tried: then it goes without a word, its transaction open.
 func (w *copier) run(ctx context.Context, id string, transactions int) {
 	opts := append([]kgo.Opt{
-		kgo.SeedBrokers(w.c.Addr()), kgo.Dialer(w.c.DialContext), kgo.TransactionalID(id), kgo.TransactionTimeout(20 * time.Second),
+		kgo.SeedBrokers(w.c.Addr()), kgo.Dialer(w.c.DialContext), kgo.TransactionalID(id), kgo.TransactionTimeout(5 * time.Second),
+		kgo.MetadataMinAge(50 * time.Millisecond),
 		kgo.ConsumerGroup("copiers"), kgo.ConsumeTopics("in"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.DefaultProduceTopic("out"),
 		kgo.SessionTimeout(2 * time.Second), kgo.HeartbeatInterval(50 * time.Millisecond), kgo.FetchMaxBytes(200), kgo.FetchMaxPartitionBytes(200),

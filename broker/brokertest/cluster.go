@@ -49,6 +49,7 @@ type Cluster struct {
 	cfg       broker.Config
 	crashable *vfs.MemFS
 	wrap      func(vfs.FS) vfs.FS
+	power     plug
 
 	mu    sync.Mutex
 	b     *broker.Broker
@@ -150,16 +151,19 @@ func (c *Cluster) Restart() {
 }
 
 // PowerLoss cuts the power and starts again with what was on disk at that moment. unsynced is the share, in percent, of
-// writes not yet synced that reached the disk all the same; seed picks them.
+// writes not yet synced that reached the disk all the same; seed picks them. Connections made by Client and DialContext are
+// cut first: what the machine says afterwards, from a disk that nobody will see again, nobody hears.
 func (c *Cluster) PowerLoss(unsynced int, seed uint64) {
 	c.t.Helper()
 	if c.crashable == nil {
 		c.t.Fatal("brokertest: PowerLoss needs the option CrashableFS")
 	}
+	c.power.pull()
 	after := c.crashable.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsynced, RNG: rng(seed)})
 	c.stop() // of the machine that has no power any more, on its old file system
 	c.crashable = after
 	c.start()
+	c.power.insert()
 }
 
 // Addr is where clients connect, HOST:PORT; any such address when the cluster is InMemory.
@@ -197,15 +201,18 @@ func (c *Cluster) DialContext(ctx context.Context, network, addr string) (net.Co
 	if b == nil {
 		return nil, broker.ErrNotRunning
 	}
-	return b.DialContext(ctx, network, addr)
+	return c.power.dial(func() (net.Conn, error) { return b.DialContext(ctx, network, addr) })
 }
 
 // Client is a Kafka client of the cluster that is closed when the test ends.
 func (c *Cluster) Client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	base := []kgo.Opt{kgo.SeedBrokers(c.Addr()), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))}
-	if len(c.cfg.Listen) == 0 {
+	switch {
+	case len(c.cfg.Listen) == 0:
 		base = append(base, kgo.Dialer(c.DialContext))
+	case c.crashable != nil:
+		base = append(base, kgo.Dialer(c.dialTCP))
 	}
 	cl, err := kgo.NewClient(append(base, opts...)...)
 	if err != nil {

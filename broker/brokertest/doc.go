@@ -8,7 +8,7 @@
 // Must not know: anything about a broker but its public face.
 //
 // Called by: tests of every room that needs a broker. Goroutines and locks: one goroutine a broker; a Cluster is used
-// from the test's goroutine, its addresses from any.
+// from the test's goroutine, its addresses and connections from any.
 //
 // Tested by: the tests of package broker, which are played with it.
 package brokertest
