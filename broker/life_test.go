@@ -148,6 +148,9 @@ func TestWhatNewRefuses(t *testing.T) {
 		"another authorizer": {func(c *broker.Config) {
 			c.Properties = map[string]string{"authorizer.class.name": "kafka.security.authorizer.AclAuthorizer"}
 		}, "StandardAuthorizer"},
+		"several directories": {func(c *broker.Config) {
+			c.Properties = map[string]string{"log.dirs": "/a,/b"}
+		}, "log.dirs names 2 directories"},
 		"a super user without a type": {func(c *broker.Config) {
 			c.Properties = map[string]string{"authorizer.class.name": "StandardAuthorizer", "super.users": "alice"}
 		}, "User:alice"},
@@ -164,6 +167,18 @@ func TestWhatNewRefuses(t *testing.T) {
 	}
 }
 
+// TestDataIsTheOwnersAlone: other users of the machine read neither records nor what proves passwords.
+func TestDataIsTheOwnersAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := tryRun(t, broker.Config{DataDir: dir, Listen: []string{}}); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm()&0o077 != 0 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
+
 func TestListenersFromProperties(t *testing.T) {
 	err := tryRun(t, broker.Config{DataDir: t.TempDir(), Properties: map[string]string{
 		"listeners": "PLAINTEXT://localhost:0,CONTROLLER://localhost:9093", "advertised.listeners": "PLAINTEXT://kafka.example:19092"}})
@@ -174,7 +189,7 @@ func TestListenersFromProperties(t *testing.T) {
 
 func TestEveryDoorLeadsBackToItself(t *testing.T) {
 	b, err := broker.New(broker.Config{DataDir: t.TempDir(), Insecure: true,
-		Listen: []string{"localhost:0", "127.0.0.1:0", "0.0.0.0:0", "127.0.0.1:0"}, Advertised: []string{"", "", "", "kafka.example:19092"}})
+		Listen: []string{"localhost:0", "127.0.0.1:0", "0.0.0.0:0", "127.0.0.1:0", "0.0.0.0:0"}, Advertised: []string{"", "", "", "kafka.example:19092", ":19093"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +199,7 @@ func TestEveryDoorLeadsBackToItself(t *testing.T) {
 	<-b.Ready()
 	addrs := b.Addrs()
 	_, anyPort, _ := net.SplitHostPort(addrs[2])
-	want := []string{addrs[0], addrs[1], "127.0.0.1:" + anyPort, "kafka.example:19092"}
+	want := []string{addrs[0], addrs[1], "127.0.0.1:" + anyPort, "kafka.example:19092", "127.0.0.1:19093"}
 	for i, addr := range addrs {
 		cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"fmt"
 	"unicode/utf8"
 )
 
@@ -30,7 +31,10 @@ func (p *Plain) Start() Exchange { return plainExchange{p} }
 
 type plainExchange struct{ *Plain }
 
-var errCredentials = errors.New("invalid credentials")
+// badCredentials is for the audit log: the client is not told which of name and password is wrong.
+func badCredentials(user string) error {
+	return fmt.Errorf("invalid credentials of user %q", short(user))
+}
 
 // Step reads authorization id, name and password with NULs between them. One cannot act as somebody else.
 func (p plainExchange) Step(token []byte) ([]byte, *Identity, error) {
@@ -48,7 +52,7 @@ func (p plainExchange) Step(token []byte) ([]byte, *Identity, error) {
 	case authzid != "" && authzid != name:
 		return nil, nil, errors.New("the authorization id is not the user's name")
 	case !known || !fits:
-		return nil, nil, errCredentials
+		return nil, nil, badCredentials(name)
 	}
 	return []byte{}, &Identity{Name: name}, nil
 }

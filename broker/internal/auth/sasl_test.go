@@ -4,6 +4,7 @@ import (
 	"crypto/pbkdf2"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -49,6 +50,9 @@ func TestPlain(t *testing.T) {
 		}
 		if c.who == "" && !errors.Is(err, ErrFailed) {
 			t.Errorf("%q: %v", c.token, err)
+		}
+		if strings.HasPrefix(c.token, "\x00alice\x00hidden") && !strings.Contains(err.Error(), `of user "alice"`) {
+			t.Errorf("the audit log does not learn who it was: %v", err)
 		}
 		if err != nil && (strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "hidden")) {
 			t.Errorf("the error shows a password: %v", err)
@@ -108,6 +112,9 @@ func TestScram(t *testing.T) {
 			if (err == nil) != c.ok || s.Open() != c.ok {
 				t.Errorf("%s %+v: %v", m, c, err)
 			}
+			if err != nil && c.authzid == "" && !strings.Contains(err.Error(), `of user "`+c.user+`"`) {
+				t.Errorf("the audit log does not learn who it was: %v", err)
+			}
 			if c.ok {
 				if _, err := conv.Step(string(reply)); err != nil || !conv.Valid() || s.Who().Name != c.user {
 					t.Errorf("the client does not know the broker again: %v", err)
@@ -117,7 +124,7 @@ func TestScram(t *testing.T) {
 	}
 }
 
-// TestScramDoesNotTellWhoExists: an unknown user has a salt too, the same each time.
+// TestScramDoesNotTellWhoExists: an unknown user has a salt too, the same each time, as long as those that our tools make.
 func TestScramDoesNotTellWhoExists(t *testing.T) {
 	mech := NewScram(ScramSHA256, func(string) (ScramCredential, bool) { return ScramCredential{}, false })
 	ask := func(user string) string {
@@ -130,6 +137,8 @@ func TestScramDoesNotTellWhoExists(t *testing.T) {
 	}
 	if a := ask("carol"); a != ask("carol") || a == ask("dave") || !strings.HasSuffix(a, ",i=4096") {
 		t.Errorf("%q, %q, %q", a, ask("carol"), ask("dave"))
+	} else if salt, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(a, ",i=4096")); err != nil || len(salt) != 24 {
+		t.Errorf("a salt of %d bytes, %v", len(salt), err)
 	}
 }
 

@@ -107,13 +107,16 @@ func (s *Scram) Start() Exchange {
 	return e
 }
 
+// madeUpSalt is as long as the salts of `leat user` and of other clients in Go.
+const madeUpSalt = 24
+
 // madeUp is a credential for a user that does not exist. It is the same each time, as a real one would be, and nothing
 // proves it.
 func (s *Scram) madeUp(user string) ScramCredential {
 	h := hmac.New(sha256.New, s.secret[:])
 	h.Write([]byte(user))
 	seed := h.Sum(nil)
-	return NewScramCredential(s.mechanism, seed[:20], keyed(s.mechanism, seed, "salted password"), ScramMinIterations)
+	return NewScramCredential(s.mechanism, seed[:madeUpSalt], keyed(s.mechanism, seed, "salted password"), ScramMinIterations)
 }
 
 type scramExchange struct {
@@ -128,11 +131,11 @@ func (e *scramExchange) Step(token []byte) ([]byte, *Identity, error) {
 	reply, err := e.conversation.Step(string(token))
 	switch {
 	case err != nil:
-		return nil, nil, errCredentials
+		return nil, nil, badCredentials(e.conversation.Username())
 	case !e.conversation.Done():
 		return []byte(reply), nil, nil
 	case !e.conversation.Valid() || e.unknown:
-		return nil, nil, errCredentials
+		return nil, nil, badCredentials(e.conversation.Username())
 	}
 	name := e.conversation.Username()
 	if authzid := e.conversation.AuthzID(); authzid != "" && authzid != name {

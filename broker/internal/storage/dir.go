@@ -80,6 +80,9 @@ func OpenDirWAL(fs vfs.FS, path string, bytes int64) (*Dir, error) {
 	return d, nil
 }
 
+// dirMode keeps other users of the machine from records, and from what proves passwords.
+const dirMode = 0o700
+
 // makeDir creates path and makes each new name on the way to it durable.
 func makeDir(fs vfs.FS, path string) error {
 	if _, err := fs.Stat(path); err == nil {
@@ -96,7 +99,7 @@ func makeDir(fs vfs.FS, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := fs.MkdirAll(path, 0o755); err != nil {
+	if err := fs.MkdirAll(path, dirMode); err != nil {
 		return errors.Join(err, d.Close())
 	}
 	return errors.Join(syncFailed(d.Sync()), d.Close())
