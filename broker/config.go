@@ -24,7 +24,7 @@ type Config struct {
 	// to the broker.
 	Listen []string
 	// Advertised is what clients are told instead of the address of the listener with the same index; "" or missing: that
-	// address itself.
+	// address itself. Without a host, such as :9092, it is the host that the client has reached.
 	Advertised []string
 	// Properties are broker configurations by Kafka's names, as in server.properties.
 	Properties map[string]string
@@ -91,7 +91,11 @@ func (c Config) resolve() (*plan, error) {
 		return nil, err
 	}
 	p.rack = p.config.String("broker.rack")
-	if dirs := p.config.List("log.dirs"); p.dataDir == "" && len(dirs) > 0 {
+	dirs := p.config.List("log.dirs")
+	if len(dirs) > 1 {
+		return nil, &ConfigError{fmt.Sprintf("log.dirs names %d directories, but a node keeps its data in one", len(dirs)), "make one file system of several disks (RAID, LVM, ZFS), or name one directory with --data DIR"}
+	}
+	if p.dataDir == "" && len(dirs) > 0 {
 		p.dataDir = dirs[0]
 	}
 	if p.dataDir == "" {

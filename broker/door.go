@@ -14,7 +14,7 @@ import (
 type door struct {
 	listener   net.Listener
 	host       string // as it was asked for
-	advertised string // HOST:PORT; "" where it is the listener's own
+	advertised string // HOST:PORT, or :PORT at the host that the client has reached; "" where it is the listener's own
 	meets      wire.Door
 }
 
@@ -55,17 +55,21 @@ func (d *door) addr() string {
 // told is where a client on clientHost is sent: the advertised address, or the host as it was asked for. A door on every
 // interface has no one host: then it is the address from which this machine reaches the client.
 func (d *door) told(clientHost string) (string, int32) {
+	port := int32(d.port())
 	if d.advertised != "" {
-		host, port, err := net.SplitHostPort(d.advertised)
-		n, perr := strconv.ParseUint(port, 10, 16)
+		host, number, err := net.SplitHostPort(d.advertised)
+		n, perr := strconv.ParseUint(number, 10, 16)
 		if errors.Join(err, perr) == nil {
-			return host, int32(n)
+			port = int32(n)
+		}
+		if host != "" {
+			return host, port
 		}
 	}
 	if !wildcard(d.host) {
-		return d.host, int32(d.port())
+		return d.host, port
 	}
-	return hostToward(clientHost), int32(d.port())
+	return hostToward(clientHost), port
 }
 
 // hostToward asks the routing table; nothing is sent.

@@ -79,14 +79,18 @@ func (c Config) asked(config *meta.BrokerConfig, told []named, controllers []str
 			}
 		}
 		return out, nil
-	case !said && len(told) > 0: // only the advertised addresses are said: the same ports, on loopback
+	case !said && len(told) > 0: // only the advertised addresses are said: the same ports, on loopback if nothing else is meant
+		host := "127.0.0.1"
+		if c.Insecure {
+			host = ""
+		}
 		var out []named
 		for _, t := range told {
 			_, port, err := net.SplitHostPort(t.addr)
 			if err != nil {
 				return nil, checkAddr("advertise", t.addr)
 			}
-			out = append(out, named{t.name, net.JoinHostPort("127.0.0.1", port)})
+			out = append(out, named{t.name, net.JoinHostPort(host, port)})
 		}
 		return out, nil
 	default:
@@ -94,7 +98,8 @@ func (c Config) asked(config *meta.BrokerConfig, told []named, controllers []str
 	}
 }
 
-// advertise is what clients of a listener are told: what Config says for its place, or the property for its name.
+// advertise is what clients of a listener are told: what Config says for its place, or the property for its name. Without a
+// host it leads to the one that they have reached.
 func (c Config) advertise(name string, at int, told []named) (string, error) {
 	advertised := ""
 	if at < len(c.Advertised) {
@@ -109,7 +114,7 @@ func (c Config) advertise(name string, at int, told []named) (string, error) {
 	if err := checkAddr("advertise", advertised); err != nil {
 		return "", err
 	}
-	if host, _, _ := net.SplitHostPort(advertised); wildcard(host) {
+	if host, _, _ := net.SplitHostPort(advertised); host != "" && wildcard(host) {
 		return "", &ConfigError{fmt.Sprintf("clients cannot connect to the advertised address %s", advertised), "advertise a name or an address that they can reach"}
 	}
 	return advertised, nil
@@ -174,14 +179,16 @@ func (p *plan) checkReach(insecure bool) error {
 		case l.sasl(), l.protocol == "SSL" && v.String("ssl.client.auth") == "required":
 		case l.protocol == "SSL":
 			return &ConfigError{fmt.Sprintf("%s can be reached by other machines, and nobody has to authenticate", l.addr),
-				"set ssl.client.auth=required or use SASL_SSL, or say that you want this with --insecure"}
+				"set ssl.client.auth=required or use SASL_SSL, " + meant}
 		default:
 			return &ConfigError{fmt.Sprintf("%s can be reached by other machines, and nobody has to authenticate", l.addr),
-				"listen on 127.0.0.1, use SASL_SSL (docs/security.md), or say that you want this with --insecure"}
+				"listen on 127.0.0.1, use SASL_SSL (docs/security.md), " + meant}
 		}
 	}
 	return nil
 }
+
+const meant = "or say that you want this with --insecure, or ALLOW_PLAINTEXT_LISTENER=yes in the environment"
 
 // readable tells whether one of the mechanisms sends what proves who a client is as it is.
 func readable(mechanisms []string) bool {

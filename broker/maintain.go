@@ -33,9 +33,9 @@ func maintain(replicas *replica.Manager, store *meta.Store, config *meta.BrokerC
 	m.ctx, m.stop = context.WithCancel(context.Background())
 	m.running.Go(m.tellDamage)
 	m.running.Go(func() { replicas.Recover(m.ctx) })
-	m.every(config.Millis("log.retention.check.interval.ms"), "retention", (*replica.Partition).Retain)
+	m.every("log.retention.check.interval.ms", "retention", (*replica.Partition).Retain)
 	if config.Bool("log.cleaner.enable") {
-		m.every(config.Millis("log.cleaner.backoff.ms"), "compaction", m.compact)
+		m.every("log.cleaner.backoff.ms", "compaction", m.compact)
 	}
 	return m
 }
@@ -88,12 +88,12 @@ func (m *maintainer) writeMetrics(w *obs.Writer) {
 	}
 }
 
-// every does work on each partition, one after the other, and rests before the next round.
-func (m *maintainer) every(rest time.Duration, name string, work func(*replica.Partition, time.Time) error) {
+// every does work on each partition, one after the other, and rests before each round as long as a configuration says.
+func (m *maintainer) every(rest, name string, work func(*replica.Partition, time.Time) error) {
 	x := &maintenance{name: name}
 	m.works = append(m.works, x)
 	m.running.Go(func() {
-		for m.sleep(rest) {
+		for m.sleep(m.config.Millis(rest)) {
 			began := time.Now()
 			m.replicas.Each(func(id replica.ID, p *replica.Partition) bool {
 				if err := m.guard(work, p); err != nil && m.ctx.Err() == nil && !errors.Is(err, replica.ErrGone) {

@@ -154,6 +154,9 @@ func (f *brokerFlags) read(environ []string, changed func(flag string) bool) (br
 		return broker.Config{}, err
 	}
 	s.add(set)
+	if changed("data") {
+		s.add([]property{{"log.dirs", f.data, diag.Pos{File: "--data"}}})
+	}
 	s.problems(d)
 	if err := d.Err(); err != nil {
 		return broker.Config{}, err

@@ -5,7 +5,7 @@ package meta
 var brokerConfigs = []Def{
 	{Name: "advertised.listeners", Type: List, NoValue: true, Doc: "The addresses that clients are told, host:port,…, where they differ from the listeners'."},
 	{Name: "auto.create.topics.enable", Type: Bool, Default: "true", Doc: "Whether a client that asks about a topic which does not exist creates it."},
-	{Name: "background.threads", Type: Int, Default: "10", Min: 1, Dynamic: true, Doc: "How many background tasks run at once."},
+	{Name: "background.threads", Type: Int, Default: "10", Min: 1, Dynamic: true, Doc: "How many background tasks run at once in Kafka; of no effect here, only tools ask for it."},
 	{Name: "broker.id", Type: Int, Default: "0", Min: 0, Max: 2147483647, Doc: "The id of this broker."},
 	{Name: "broker.rack", Type: String, NoValue: true, Doc: "The rack of this broker, for clients that prefer near replicas."},
 	{Name: "compression.gzip.level", Type: Int, Default: "-1", Min: -1, Max: 9, Refuse: gzipLevel, Dynamic: true, Doc: "Default of the topics' compression.gzip.level."},
@@ -33,7 +33,7 @@ var brokerConfigs = []Def{
 	{Name: "inter.broker.protocol.version", Type: String, Default: "4.4-IV2", Doc: "The version of Kafka whose features this broker has; only tools read it."},
 	{Name: "leader.replication.throttled.rate", Type: Long, Default: maxLong, Dynamic: true, Doc: "Bytes a second that others copy from this broker for throttled replicas."},
 	{Name: "listeners", Type: List, Default: "PLAINTEXT://127.0.0.1:9092", Doc: "The addresses that the broker listens on."},
-	{Name: "log.cleaner.backoff.ms", Type: Long, Default: "15000", Min: 1, Doc: "How often compacted topics are looked at."},
+	{Name: "log.cleaner.backoff.ms", Type: Long, Default: "15000", Min: 1, Dynamic: true, Doc: "How often compacted topics are looked at."},
 	{Name: "log.cleaner.dedupe.buffer.size", Type: Long, Default: "134217728", Min: 1, Dynamic: true, Doc: "How many bytes the keys of one compaction may take; more keys take more passes."},
 	{Name: "log.cleaner.delete.retention.ms", Type: Long, Default: "86400000", Dynamic: true, Doc: "Default of the topics' delete.retention.ms."},
 	{Name: "log.cleaner.enable", Type: Bool, Default: "true", Doc: "Whether compacted topics are compacted."},

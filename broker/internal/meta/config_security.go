@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -49,18 +50,23 @@ var (
 // listener.name.LISTENER.[MECHANISM.]NAME, the first two in lower case.
 const listenerPrefix = "listener.name."
 
-// listenerDef finds the configuration that name is about if it is one of a listener.
+// listenerDef finds the configuration that name is about if it is one of a listener. Only those of securityConfigs have an
+// effect for a listener by itself.
 func listenerDef(name string) (*Def, bool) {
 	rest, ok := strings.CutPrefix(name, listenerPrefix)
 	if !ok {
 		return nil, false
 	}
 	for ; ok; _, rest, ok = strings.Cut(rest, ".") {
-		if d := brokerTable[rest]; d != nil && slices.ContainsFunc(securityConfigs, func(s Def) bool { return s.Name == d.Name }) {
+		if d := cmp.Or(brokerTable[rest], withoutEffect[rest]); d != nil {
 			return d, true
 		}
 	}
 	return nil, true
+}
+
+func (d *Def) forListeners() bool {
+	return slices.ContainsFunc(securityConfigs, func(s Def) bool { return s.Name == d.Name })
 }
 
 // OfListener is a configuration that was said for one listener; "" where it was not.

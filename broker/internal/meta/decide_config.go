@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -70,15 +71,9 @@ func AlterBroker(m *Image, c *BrokerConfig, broker string, changes []Alter) ([]R
 		}
 	}
 	own, err := alter(m.configs[broker], changes, func(name string) (*Def, string, error) {
-		if withoutEffect[name] != nil {
-			return nil, "", refuse(ErrInvalidRequest, "Cannot update these configs dynamically: %s. It has no effect on this broker.", name)
-		}
-		d, err := BrokerDef(name)
+		d, err := dynamicDef(name)
 		if err != nil {
 			return nil, "", err
-		}
-		if !d.Dynamic {
-			return nil, "", refuse(ErrInvalidRequest, "Cannot update these configs dynamically: %s. It is read when the broker starts.", name)
 		}
 		return d, c.String(name), nil
 	})
@@ -95,6 +90,26 @@ func AlterBroker(m *Image, c *BrokerConfig, broker string, changes []Alter) ([]R
 		out = append(out, BrokerConfigured{broker, name, value, unset})
 	})
 	return out, nil
+}
+
+// dynamicDef finds a configuration of brokers that can be altered while they run.
+func dynamicDef(name string) (*Def, error) {
+	d, ofListener := listenerDef(name)
+	if !ofListener {
+		d = cmp.Or(brokerTable[name], withoutEffect[name])
+	}
+	why := "It is read when the broker starts."
+	switch {
+	case d == nil:
+		return BrokerDef(name)
+	case withoutEffect[d.Name] != nil || ofListener && !d.forListeners():
+		why = "It has no effect on this broker."
+	case strings.HasPrefix(d.Name, "ssl.") && strings.HasSuffix(d.Name, ".location"):
+		why += " Certificates are read again when their file changes: replace the file."
+	case d.Dynamic && !ofListener:
+		return d, nil
+	}
+	return nil, refuse(ErrInvalidRequest, "Cannot update these configs dynamically: %s. %s", name, why)
 }
 
 // alter returns what is set after changes. find gives a configuration and the value that holds now.

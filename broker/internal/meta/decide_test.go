@@ -130,8 +130,9 @@ func TestDefaultsComeFromTheBroker(t *testing.T) {
 }
 
 func TestPropertiesOfABroker(t *testing.T) {
-	_, ignored, err := NewBrokerConfig(0, map[string]string{"num.io.threads": "3", "confluent.something.long": "x", "num.partitions": "2"})
-	if err != nil || !slices.Equal(ignored, []string{"confluent.something.long", "num.io.threads"}) {
+	_, ignored, err := NewBrokerConfig(0, map[string]string{"num.io.threads": "3", "confluent.something.long": "x", "num.partitions": "2",
+		"listener.name.x.ssl.endpoint.identification.algorithm": "", "listener.name.x.max.connections": "3", "listener.name.x.ssl.client.auth": "none"})
+	if err != nil || !slices.Equal(ignored, []string{"confluent.something.long", "listener.name.x.max.connections", "listener.name.x.ssl.endpoint.identification.algorithm", "num.io.threads"}) {
 		t.Fatalf("ignored %v, %v", ignored, err)
 	}
 	_, _, err = NewBrokerConfig(0, map[string]string{"num.partition": "2", "log.segment.bytes": "none"})

@@ -111,6 +111,8 @@ func CheckBrokerProperty(name, value string) (known bool, err error) {
 	switch {
 	case ofListener && d == nil:
 		return false, refuse(ErrInvalidConfig, "Unknown listener config name: %s", name)
+	case ofListener && !d.forListeners():
+		return false, nil
 	case !ofListener:
 		d = brokerTable[name]
 	}
