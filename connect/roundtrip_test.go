@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/internal/batch"
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 const tails = 97
@@ -127,6 +128,37 @@ func TestRoundTripFromFileToFile(t *testing.T) {
 			t.Errorf("after the stop: %+v", s)
 		}
 	}
+}
+
+// A sink that died between its target and the group's offsets finds its place in the target. It commits that place also where
+// no record follows: until then it would look as if it lagged behind.
+func TestWhatTheTargetHasIsCommitted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.topic("flights", 3)
+	const rows = 300
+	w.write("in-1.csv", flights(0, rows))
+	r := w.start(quickstart(w, true))
+	r.wait("archive", "sink drained", func(s Status) bool { return s.Drained && s.Records == rows })
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.client.Admin().DeleteGroup(t.Context(), "connect-archive"); err != nil {
+		t.Fatal(err)
+	}
+	r = w.start(quickstart(w, true))
+	w.until("the group has the log's ends", func() bool { return w.committed("connect-archive") == rows }, func() any { return r.Status() })
+	checkFile(w, rows, rows)
+}
+
+// committed adds up a group's offsets.
+func (w *world) committed(group string) (n int64) {
+	offsets, err := w.client.Admin().FetchOffsets(w.t.Context(), group)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	offsets.Each(func(o kadm.OffsetResponse) { n += o.At })
+	return n
 }
 
 // A stop in the middle and another runtime: it goes on where the first ended.

@@ -53,6 +53,7 @@ type sinkRun struct {
 	seq     map[partition]uint64
 	barrier uint64
 	next    map[partition]int64 // behind what was acknowledged
+	ahead   map[partition]int64 // where the target is further than the group's offsets
 
 	assigned bool // at least once
 
@@ -65,7 +66,7 @@ func (t *Task) sink(stop, life context.Context, p *host.Plugin, epoch int64) err
 	if err := t.inputs(stop); err != nil {
 		return err
 	}
-	s := &sinkRun{task: t, epoch: epoch, ctx: life, in: make(chan *proto.SinkControl, answersMax), broke: make(chan struct{}), credited: make(chan struct{}, 1), seq: map[partition]uint64{}, next: map[partition]int64{}, held: map[partition]*held{}}
+	s := &sinkRun{task: t, epoch: epoch, ctx: life, in: make(chan *proto.SinkControl, answersMax), broke: make(chan struct{}), credited: make(chan struct{}, 1), seq: map[partition]uint64{}, next: map[partition]int64{}, ahead: map[partition]int64{}, held: map[partition]*held{}}
 	if err := t.open(life, p, epoch, nil); err != nil {
 		return err
 	}
@@ -230,6 +231,9 @@ func (s *sinkRun) loop(stop context.Context) error {
 				s.look() // the end, it seems
 			}
 		case <-look.C:
+			if err := s.settle(); err != nil {
+				return err
+			}
 			s.look()
 		case <-s.broke:
 			return s.err
@@ -335,8 +339,11 @@ func (s *sinkRun) assign(next map[string]map[int32]int64) error {
 				continue
 			}
 			missing--
-			if start.GetNextOffset() >= 0 {
-				next[p.topic][p.index] = start.GetNextOffset()
+			if at := start.GetNextOffset(); at >= 0 {
+				if at > next[p.topic][p.index] {
+					s.ahead[p] = at
+				}
+				next[p.topic][p.index] = at
 			}
 			s.next[p] = next[p.topic][p.index]
 		}
@@ -355,6 +362,7 @@ func (s *sinkRun) revoke(parts map[string][]int32, lost bool) {
 			p := partition{topic, index}
 			m.Partitions = append(m.Partitions, p.proto())
 			delete(s.next, p)
+			delete(s.ahead, p)
 			s.release(p)
 		}
 	}
@@ -440,12 +448,34 @@ func (s *sinkRun) finish(open map[partition]*kafka.Fetched) error {
 	if err := letters.wait(s); err != nil {
 		return err
 	}
+	return s.commit(moved)
+}
+
+// settle commits what the target was found to have beyond the group's offsets: where the log has nothing more, no round will.
+func (s *sinkRun) settle() error {
+	s.round.Lock()
+	defer s.round.Unlock()
+	return s.commit(map[string]map[int32]int64{})
+}
+
+// commit stores how far the partitions have come, those that moved and those that the target is ahead in.
+func (s *sinkRun) commit(moved map[string]map[int32]int64) error {
+	for p, at := range s.ahead {
+		if _, ok := moved[p.topic][p.index]; ok {
+			continue
+		}
+		if moved[p.topic] == nil {
+			moved[p.topic] = map[int32]int64{}
+		}
+		moved[p.topic][p.index] = at
+	}
 	if len(moved) == 0 {
 		return nil
 	}
 	if err := s.consumer.Commit(s.ctx, moved); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
+	clear(s.ahead)
 	return nil
 }
 
