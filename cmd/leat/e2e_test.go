@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
@@ -43,10 +44,17 @@ func leat(t *testing.T, dir string, args ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(bin, args...)
+	ctx, cancel := context.WithTimeout(context.Background(), processTime)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, bin, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // it shows where it hangs
+	cmd.WaitDelay = 10 * time.Second
 	cmd.Dir = dir
 	return cmd
 }
+
+// processTime is more than any process of these tests takes.
+const processTime = 3 * time.Minute
 
 func devArgs(t *testing.T, more ...string) []string {
 	t.Helper()

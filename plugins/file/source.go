@@ -233,6 +233,9 @@ func (s *source) turn(t *tail) (more, whole bool, err error) {
 		}
 	}
 	more, whole, err = t.read()
+	if err == nil && t.gone { // it goes out before what the files after it have
+		err = t.claim.Flush()
+	}
 	switch {
 	case err != nil || !whole:
 		return more, whole, err
