@@ -215,7 +215,7 @@ func (f *benchFlags) sides() ([]cluster, error) {
 	other.brokers = strings.Split(f.compare, ",")
 	if f.compareConfig != "" {
 		other.config, other.secure = f.compareConfig, nil
-		if err := other.readConfig(); err != nil {
+		if err := other.readConfig(true); err != nil {
 			return nil, err
 		}
 	}

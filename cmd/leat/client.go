@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,7 +33,31 @@ func (c *cluster) addTo(cmd *cobra.Command) {
 	cmd.PersistentFlags().StringSliceVarP(&c.brokers, "brokers", "b", []string{defaultBroker}, "where the cluster is, HOST:PORT[,HOST:PORT…]")
 	cmd.PersistentFlags().StringSliceVar(&c.brokers, "bootstrap-server", []string{defaultBroker}, "the same by Kafka's name")
 	cmd.PersistentFlags().StringVar(&c.config, "client-config", "", "a file with properties of Kafka's clients: security.protocol, sasl.*, ssl.*")
-	cmd.PersistentPreRunE = func(*cobra.Command, []string) error { return c.readConfig() }
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		said := cmd.Flags().Changed("brokers") || cmd.Flags().Changed("bootstrap-server")
+		if err := c.readConfig(said); err != nil {
+			return err
+		}
+		return checkBrokers(c.brokers)
+	}
+}
+
+// checkBrokers refuses what cannot be the address of a broker.
+func checkBrokers(brokers []string) error {
+	const hint = "hint: HOST:PORT, such as " + defaultBroker + "; several with commas between them"
+	if len(brokers) == 0 {
+		return usageError("--brokers names no broker\n  %s", hint)
+	}
+	for _, b := range brokers {
+		host, port, err := net.SplitHostPort(b)
+		if err != nil { // without a port it is 9092
+			host, port = b, "9092"
+		}
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil || host == "" || strings.ContainsAny(host, "/ ") {
+			return usageError("--brokers %q is not the address of a broker\n  %s", b, hint)
+		}
+	}
+	return nil
 }
 
 // options are those of every client.
@@ -59,7 +84,16 @@ func (c *cluster) client(ctx context.Context, opts ...kgo.Opt) (*kgo.Client, err
 func (c *cluster) unreachable(err error) error {
 	var refused *kerr.Error
 	if errors.As(err, &refused) {
-		return fmt.Errorf("the broker at %s lets nobody in who comes so: %w\n  hint: --client-config FILE says who you are (docs/security.md)", strings.Join(c.brokers, ","), err)
+		hint := "--client-config FILE says who you are (docs/security.md)"
+		switch {
+		case errors.Is(err, kerr.IllegalSaslState):
+			hint = "this listener asks nobody who they are: security.protocol without SASL_"
+		case errors.Is(err, kerr.UnsupportedSaslMechanism):
+			hint = "sasl.mechanism is one that the broker does not have in sasl.enabled.mechanisms"
+		case c.config != "":
+			hint = "name or password in " + c.config + " is wrong, or there is no such user"
+		}
+		return fmt.Errorf("the broker at %s lets nobody in who comes so: %w\n  hint: %s", strings.Join(c.brokers, ","), err, hint)
 	}
 	cause := err
 	var op *net.OpError

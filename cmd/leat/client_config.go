@@ -6,8 +6,8 @@ import (
 	"github.com/leatstream/leat/internal/kafka"
 )
 
-// readConfig reads --client-config: how to get in, and where the cluster is if no flag says so.
-func (c *cluster) readConfig() error {
+// readConfig reads --client-config: how to get in, and where the cluster is if no flag has said so.
+func (c *cluster) readConfig(said bool) error {
 	if c.config == "" {
 		return nil
 	}
@@ -18,7 +18,7 @@ func (c *cluster) readConfig() error {
 	if c.secure, err = kafka.Secure(properties); err != nil {
 		return usageError("%s: %w\n  hint: docs/security.md shows such a file", c.config, err)
 	}
-	if servers := properties["bootstrap.servers"]; servers != "" && len(c.brokers) == 1 && c.brokers[0] == defaultBroker {
+	if servers := properties["bootstrap.servers"]; servers != "" && !said {
 		c.brokers = strings.Split(servers, ",")
 	}
 	return nil

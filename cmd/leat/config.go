@@ -218,6 +218,9 @@ func alterConfigs(cmd *cobra.Command, std stdio, c *cluster, r admin.Resource, c
 		return usageError("%s needs what to %s\n  hint: %s", verb, verb, example)
 	}
 	return c.ask(cmd.Context(), func(cl *kgo.Client) error {
+		if err := known(cmd.Context(), cl, r, changes); err != nil {
+			return err
+		}
 		if err := admin.AlterConfigs(cmd.Context(), cl, r, dry, changes...); err != nil {
 			return configError(cmd.Context(), cl, r, err)
 		}
@@ -230,6 +233,28 @@ func alterConfigs(cmd *cobra.Command, std stdio, c *cluster, r admin.Resource, c
 		}
 		return nil
 	})
+}
+
+// known refuses to unset what there is not, which a cluster does without a word. What is set on all brokers is listed by
+// no cluster unless it is set.
+func known(ctx context.Context, cl *kgo.Client, r admin.Resource, changes []admin.Change) error {
+	var unset []string
+	for _, ch := range changes {
+		if ch.Op == kmsg.IncrementalAlterConfigOpDelete {
+			unset = append(unset, ch.Name)
+		}
+	}
+	if len(unset) == 0 || r.Name == "" {
+		return nil
+	}
+	all, err := admin.Configs(ctx, cl, r)
+	if err != nil {
+		return configError(ctx, cl, r, err)
+	}
+	if _, err := pick(all, unset, false); err != nil {
+		return fmt.Errorf("%s: %w", resourceName(r), err)
+	}
+	return nil
 }
 
 // configError names the resource, and the topic or the key that may have been meant.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,7 +46,7 @@ func consumeCommand(std stdio) *cobra.Command {
   leat consume orders -e --json | jq .value`,
 		Args: oneArg("a topic", "leat consume orders -n 10 -f '%k %v\\n'"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return f.run(cmd.Context(), std, args[0])
+			return f.run(cmd.Context(), std, args[0], cmd.Flags().Changed("number"))
 		},
 	}
 	f.addTo(cmd)
@@ -87,9 +88,9 @@ type span struct {
 	leader      int32
 }
 
-func (f *consumeFlags) run(ctx context.Context, std stdio, topic string) error {
+func (f *consumeFlags) run(ctx context.Context, std stdio, topic string, limited bool) error {
 	c := &consumer{consumeFlags: f, topic: topic, out: bufio.NewWriterSize(std.out, 64<<10), answers: &fetchAnswers{}}
-	start, until, err := c.parse()
+	start, until, err := c.parse(limited)
 	if err != nil {
 		return err
 	}
@@ -112,11 +113,11 @@ func (f *consumeFlags) run(ctx context.Context, std stdio, topic string) error {
 	if c.unknown > 0 {
 		fmt.Fprintf(std.err, "--where could not judge %d records, which were left out; the first: %v\n", c.unknown, c.why)
 	}
-	return errors.Join(err, c.out.Flush())
+	return cmp.Or(err, c.out.Flush())
 }
 
-// parse reads the flags that are words of their own.
-func (c *consumer) parse() (start, until admin.Target, err error) {
+// parse reads the flags that are words of their own. limited: somebody has said how many records to print.
+func (c *consumer) parse(limited bool) (start, until admin.Target, err error) {
 	if c.json {
 		c.layout = "json"
 	}
@@ -137,6 +138,9 @@ func (c *consumer) parse() (start, until admin.Target, err error) {
 	if c.group != "" && (len(c.partitions) > 0 || c.bounded) {
 		return start, until, usageError("--group cannot be used with --partition, --exit, --until or a range: the group decides what is read here\n  hint: --idle 2s stops when nothing more comes")
 	}
+	if limited && c.count < 1 {
+		return start, until, usageError("-n %d prints nothing\n  hint: leave it out to print everything", c.count)
+	}
 	switch c.isolation {
 	case "committed", "read_committed", "uncommitted", "read_uncommitted":
 	default:
@@ -152,12 +156,15 @@ func (c *consumer) places() (start, until admin.Target, err error) {
 	}
 	if start, err = parseTarget("-o", c.offset); err != nil {
 		i := strings.LastIndexByte(c.offset, ':')
-		if i < 0 || c.until != "" {
+		if i < 0 {
 			return start, until, err
 		}
 		first, rangeErr := parseTarget("-o", c.offset[:i])
 		if rangeErr != nil {
 			return start, until, err
+		}
+		if c.until != "" {
+			return start, until, usageError("-o %s says where to stop, and so does --until or --exit", c.offset)
 		}
 		start, c.until = first, c.offset[i+1:]
 	}
@@ -312,6 +319,9 @@ func (c *consumer) poll(ctx context.Context) (kgo.Fetches, error) {
 	fetches := c.reader.PollFetches(wait)
 	for _, e := range fetches.Errors() {
 		if !kerr.IsRetriable(e.Err) && wait.Err() == nil {
+			if e.Topic == "" { // of the whole group
+				return nil, kafkaError(e.Err)
+			}
 			return nil, fmt.Errorf("topic %s partition %d: %w", e.Topic, e.Partition, kafkaError(e.Err))
 		}
 	}

@@ -78,14 +78,15 @@ func TestBadFormatsAndPlacesAreUsageErrors(t *testing.T) {
 			t.Errorf("format %q: %v", s, err)
 		}
 	}
-	for _, s := range []string{"middle", "@yesterday", "@-soon", "+x", ""} {
+	for _, s := range []string{"middle", "@yesterday", "@-soon", "+x", "", "@-1dd", "@-d", "@--1h", "@1700000000" /* seconds */, "@2026"} {
 		if _, err := parseTarget("-o", s); exitCode(err) != exitUsage {
 			t.Errorf("place %q: %v", s, err)
 		}
 	}
 	for s, want := range map[string]admin.Target{
 		"start": {Kind: admin.ToStart}, "end": {Kind: admin.ToEnd}, "5": {Kind: admin.ToOffset, N: 5}, "+5": {Kind: admin.ToShift, N: 5},
-		"-5": {Kind: admin.ToShift, N: -5}, "@10": {Kind: admin.ToTime, At: time.UnixMilli(10)}, "@1970-01-02": {Kind: admin.ToTime, At: time.UnixMilli(86400000)},
+		"-5": {Kind: admin.ToShift, N: -5}, "@1767225600000": {Kind: admin.ToTime, At: time.UnixMilli(1767225600000)}, "@0": {Kind: admin.ToTime, At: time.UnixMilli(0)},
+		"@1970-01-01 00:01": {Kind: admin.ToTime, At: time.UnixMilli(60000)}, "@1970-01-01T00:01": {Kind: admin.ToTime, At: time.UnixMilli(60000)}, "@1970-01-02": {Kind: admin.ToTime, At: time.UnixMilli(86400000)},
 	} {
 		if got, err := parseTarget("-o", s); err != nil || got.Kind != want.Kind || got.N != want.N || !got.At.Equal(want.At) {
 			t.Errorf("place %q: %v %v, want %v", s, got, err, want)
@@ -93,9 +94,28 @@ func TestBadFormatsAndPlacesAreUsageErrors(t *testing.T) {
 	}
 }
 
+func TestDaysAgo(t *testing.T) {
+	for s, want := range map[string]time.Duration{"7d": 168 * time.Hour, "1d12h": 36 * time.Hour, "90m": 90 * time.Minute, "0d": 0} {
+		if got, ok := parseAgo(s); !ok || got != want {
+			t.Errorf("%s: %v %t", s, got, ok)
+		}
+	}
+}
+
+// TestTablesShowWhatATerminalWouldObey: anybody may name a group.
+func TestTablesShowWhatATerminalWouldObey(t *testing.T) {
+	var b strings.Builder
+	if err := (table{head: []string{"GROUP"}, rows: [][]string{{"a\x1b[31mb\nc"}, {"\xff"}, {`é "x"`}}}).print(&b); err != nil {
+		t.Fatal(err)
+	}
+	if want := "GROUP\n" + `a\x1b[31mb\nc` + "\n" + `\xff` + "\n" + `é "x"` + "\n"; b.String() != want {
+		t.Errorf("%q, want %q", b.String(), want)
+	}
+}
+
 func TestRangesAreTwoPlaces(t *testing.T) {
 	for s, want := range map[string][2]string{
-		"5:10": {"5", "10"}, "@10:@20": {"@10", "@20"}, "@2026-01-01T10:00:00Z": {"@2026-01-01T10:00:00Z", ""},
+		"5:10": {"5", "10"}, "@100000000010:@100000000020": {"@100000000010", "@100000000020"}, "@2026-01-01T10:00:00Z": {"@2026-01-01T10:00:00Z", ""},
 		"@2026-01-01T10:00:00Z:end": {"@2026-01-01T10:00:00Z", "end"}, "-5:end": {"-5", "end"},
 	} {
 		c := &consumer{consumeFlags: &consumeFlags{offset: s}}

@@ -95,7 +95,7 @@ func (f *seekFlags) run(ctx context.Context, std stdio, cl *kgo.Client, group st
 		return err
 	}
 	if f.execute {
-		fmt.Fprintf(std.err, "moved group %s in %d partitions\n", group, len(moves))
+		fmt.Fprintf(std.err, "moved group %s in %s\n", group, counted(len(moves), "partition"))
 	} else {
 		fmt.Fprintln(std.err, "nothing was moved: this is what --execute would do")
 	}

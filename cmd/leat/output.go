@@ -4,7 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 	"text/tabwriter"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/leatstream/leat/internal/yaml"
 	"github.com/spf13/cobra"
@@ -48,6 +52,15 @@ func (o *output) print(w io.Writer, data any, t table) error {
 	}
 }
 
+// visible writes what a terminal would obey instead of show as an escape: names of groups and clients are anybody's.
+func visible(cell string) string {
+	if utf8.ValidString(cell) && !strings.ContainsFunc(cell, unicode.IsControl) {
+		return cell
+	}
+	quoted := strconv.Quote(cell)
+	return quoted[1 : len(quoted)-1]
+}
+
 func (t table) print(w io.Writer) error {
 	tab := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range append([][]string{t.head}, t.rows...) {
@@ -55,9 +68,17 @@ func (t table) print(w io.Writer) error {
 			if i > 0 {
 				fmt.Fprint(tab, "\t")
 			}
-			fmt.Fprint(tab, cell)
+			fmt.Fprint(tab, visible(cell))
 		}
 		fmt.Fprintln(tab)
 	}
 	return tab.Flush()
+}
+
+// counted is a number of things in words.
+func counted[N int | int32 | int64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

@@ -8,23 +8,42 @@ import (
 	"github.com/leatstream/leat/cmd/leat/internal/admin"
 )
 
-const timeHint = "@1767225600000 (ms since 1970), @2026-01-01, @2026-01-01T10:00:00Z or @-1h (an hour ago)"
+const timeHint = "@1767225600000 (ms since 1970), @2026-01-01, @2026-01-01T10:00:00Z, @-1h (an hour ago) or @-7d"
+
+// tooEarly is March 1973 in ms. Who writes a smaller number has written seconds, or a year.
+const tooEarly = 100_000_000_000
 
 // parseTime reads what stands behind an @.
 func parseTime(s string) (time.Time, bool) {
 	if ms, err := strconv.ParseInt(s, 10, 64); err == nil && ms >= 0 {
-		return time.UnixMilli(ms), true
+		return time.UnixMilli(ms), ms == 0 || ms >= tooEarly
 	}
 	if ago, ok := strings.CutPrefix(s, "-"); ok {
-		d, err := time.ParseDuration(ago)
-		return time.Now().Add(-d), err == nil
+		d, ok := parseAgo(ago)
+		return time.Now().Add(-d), ok
 	}
-	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02"} {
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04", "2006-01-02"} {
 		if t, err := time.Parse(layout, s); err == nil {
 			return t, true
 		}
 	}
 	return time.Time{}, false
+}
+
+// parseAgo reads a duration of Go, with days before it: 7d, 1d12h, 90m.
+func parseAgo(s string) (time.Duration, bool) {
+	var days time.Duration
+	if n, rest, ok := strings.Cut(s, "d"); ok {
+		whole, err := strconv.ParseUint(n, 10, 16)
+		if err != nil {
+			return 0, false
+		}
+		if days, s = time.Duration(whole)*24*time.Hour, rest; s == "" {
+			return days, true
+		}
+	}
+	d, err := time.ParseDuration(s)
+	return days + d, err == nil && d >= 0
 }
 
 // parseTarget reads where a group's offsets, or the start of a topic, go.

@@ -125,7 +125,7 @@ func (f *produceFlags) run(ctx context.Context, std stdio, topic string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(std.err, "produced %d records to %s\n", count, topic)
+	fmt.Fprintf(std.err, "produced %s to %s\n", counted(count, "record"), topic)
 	return nil
 }
 

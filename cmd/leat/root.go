@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
+	"strings"
 
 	"github.com/leatstream/leat/cmd/leat/internal/apache"
 	"github.com/leatstream/leat/internal/diag"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit codes, the same for every subcommand.
@@ -46,6 +49,9 @@ func run(ctx context.Context, argv []string, std stdio) int {
 	}
 	root := newRoot(std)
 	root.SetArgs(argv[1:])
+	if apache.Instead(argv[0]) != "" {
+		root.SetArgs([]string{argv[0]}) // which is no command, and the error says what is
+	}
 	root.SetIn(std.in)
 	root.SetOut(std.out)
 	root.SetErr(std.err)
@@ -74,9 +80,7 @@ func newRoot(std stdio) *cobra.Command {
 	root := group("leat", "a Kafka-protocol log, connectors and YAML pipelines in one binary")
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError("%w\n  hint: `%s --help` lists the flags", err, cmd.CommandPath())
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		devCommand(std), serveCommand(std), runCommand(std), testCommand(std), lintCommand(std), pluginCommand(std),
 		topicCommand(std), groupCommand(std), configCommand(std), userCommand(std), aclCommand(std),
@@ -86,12 +90,34 @@ func newRoot(std stdio) *cobra.Command {
 	return root
 }
 
+// flagError says which flag, or which command before it, was meant.
+func flagError(cmd *cobra.Command, err error) error {
+	if words := cmd.Flags().Args(); cmd.HasSubCommands() && len(words) > 0 {
+		return unknownCommand(cmd, words[0])
+	}
+	var missing *pflag.NotExistError
+	if errors.As(err, &missing) && len(missing.GetSpecifiedName()) > 1 {
+		var known []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+		if near := diag.Nearest(missing.GetSpecifiedName(), known); near != "" {
+			return usageError("%w\n  hint: did you mean --%s?", err, near)
+		}
+	}
+	return usageError("%w\n  hint: `%s --help` lists the flags", err, cmd.CommandPath())
+}
+
 func unknownCommand(cmd *cobra.Command, word string) error {
 	var known []string
+	if !cmd.HasParent() {
+		if instead := apache.Instead(word); instead != "" {
+			return usageError("%s is a tool of Apache Kafka's that leat does not take the place of\n  hint: %s", filepath.Base(word), instead)
+		}
+		known = apache.Names()
+	}
 	for _, c := range cmd.Commands() {
 		known = append(known, c.Name())
 	}
-	if near := diag.Nearest(word, known); near != "" {
+	if near := diag.Nearest(strings.TrimSuffix(word, ".sh"), known); near != "" {
 		return usageError("unknown command %q\n  hint: did you mean `%s %s`?", word, cmd.CommandPath(), near)
 	}
 	return usageError("unknown command %q\n  hint: `%s --help` lists the commands", word, cmd.CommandPath())
@@ -133,8 +159,11 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // oneArg asks for exactly one argument.
 func oneArg(what, example string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
+		if len(args) == 0 {
 			return usageError("%s needs %s\n  hint: %s", cmd.Name(), what, example)
+		}
+		if len(args) > 1 {
+			return usageError("%s takes %s and nothing else, got %q too\n  hint: %s", cmd.Name(), what, args[1], example)
 		}
 		return nil
 	}

@@ -93,7 +93,7 @@ func topicCreate(std stdio, c *cluster) *cobra.Command {
 					case r.Err != nil:
 						return admin.Refuse(r.Err, r.ErrMessage)
 					}
-					fmt.Fprintf(std.err, "created topic %s with %d partitions\n", name, r.NumPartitions)
+					fmt.Fprintf(std.err, "created topic %s with %s\n", name, counted(r.NumPartitions, "partition"))
 					return nil
 				})
 			})

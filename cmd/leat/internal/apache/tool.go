@@ -52,11 +52,15 @@ func Names() []string { return slices.Sorted(maps.Keys(tools)) }
 
 // Called gives the name of the tool that a program is called as, with or without .sh; "" if it is none.
 func Called(argv0 string) string {
-	name := strings.TrimSuffix(strings.TrimSuffix(filepath.Base(argv0), ".exe"), ".sh")
+	name := plain(argv0)
 	if tools[name] == nil {
 		return ""
 	}
 	return name
+}
+
+func plain(argv0 string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(filepath.Base(argv0), ".exe"), ".sh")
 }
 
 // exit ends a tool with a code, when everything was said.
