@@ -105,7 +105,8 @@ func TestDaysAgo(t *testing.T) {
 // TestTablesShowWhatATerminalWouldObey: anybody may name a group.
 func TestTablesShowWhatATerminalWouldObey(t *testing.T) {
 	var b strings.Builder
-	if err := (table{head: []string{"GROUP"}, rows: [][]string{{"a\x1b[31mb\nc"}, {"\xff"}, {`é "x"`}}}).print(&b); err != nil {
+	groups := table{head: []string{"GROUP"}, rows: [][]string{{"a\x1b[31mb\nc"}, {"\xff"}, {`é "x"`}}}
+	if err := groups.print(&b); err != nil {
 		t.Fatal(err)
 	}
 	if want := "GROUP\n" + `a\x1b[31mb\nc` + "\n" + `\xff` + "\n" + `é "x"` + "\n"; b.String() != want {
