@@ -15,6 +15,7 @@ const (
 )
 
 // updateFeatures takes levels that are in force already: they come with the version of this broker and change with it only.
+// One that is refused refuses all.
 func (a *API) updateFeatures(c *Call, req *kmsg.UpdateFeaturesRequest, resp *kmsg.UpdateFeaturesResponse) error {
 	if err := a.allowCluster(c, auth.Alter); err != nil {
 		return err
@@ -24,12 +25,15 @@ func (a *API) updateFeatures(c *Call, req *kmsg.UpdateFeaturesRequest, resp *kms
 		if c.Version >= 1 && (u.UpgradeType < upgrade || u.UpgradeType > unsafeDowngrade) {
 			err = worded(kerr.InvalidUpdateVersion, "The upgrade type for feature %s is not valid.", u.Feature)
 		}
-		if err != nil && c.Version >= 2 { // which has no results: one that is refused refuses all
+		if err != nil {
+			resp.Results = nil
 			return err
+		}
+		if c.Version >= 2 { // which has no results
+			continue
 		}
 		r := kmsg.NewUpdateFeaturesResponseResult()
 		r.Feature = u.Feature
-		r.ErrorCode, r.ErrorMessage = refusal(err)
 		resp.Results = append(resp.Results, r)
 	}
 	return nil

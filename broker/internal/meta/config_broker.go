@@ -100,24 +100,53 @@ var brokerConfigs = []Def{
 	{Name: "unclean.leader.election.enable", Type: Bool, Default: "false", Dynamic: true, Doc: "Default of the topics' unclean.leader.election.enable."},
 }
 
-// withoutEffect are names that Kafka's brokers know and this one does not need. They may stand in a server.properties.
+// withoutEffect are names that Kafka's brokers know and this one does not need. They may stand in a server.properties; those
+// that Kafka changes while it runs may be altered too, so that what a playbook or a tool sets is taken and shown.
 var withoutEffect = index(func() (defs []Def) {
 	for _, name := range splitList(kafkasOther) {
-		defs = append(defs, Def{Name: name, Type: String, NoValue: true})
+		defs = append(defs, Def{Name: name, Type: String})
+	}
+	for _, d := range kafkasDynamic {
+		d.Dynamic = true
+		defs = append(defs, d)
+	}
+	for i := range defs {
+		defs[i].NoValue, defs[i].Doc = true, "Kafka's. It has no effect on this broker."
 	}
 	return defs
 }())
 
-const kafkasOther = `zookeeper.connect,zookeeper.connection.timeout.ms,zookeeper.session.timeout.ms,log.dir,num.network.threads,
-num.io.threads,num.replica.fetchers,num.recovery.threads.per.data.dir,num.replica.alter.log.dirs.threads,queued.max.requests,
+var kafkasDynamic = []Def{
+	{Name: "group.consumer.assignment.interval.ms", Type: Int},
+	{Name: "group.coordinator.cached.buffer.max.bytes", Type: Int, Min: 512 << 10},
+	{Name: "log.cleaner.io.buffer.load.factor", Type: Double},
+	{Name: "log.cleaner.io.buffer.size", Type: Int},
+	{Name: "log.cleaner.threads", Type: Int},
+	{Name: "num.io.threads", Type: Int, Min: 1},
+	{Name: "num.network.threads", Type: Int, Min: 1},
+	{Name: "num.recovery.threads.per.data.dir", Type: Int, Min: 1},
+	{Name: "num.replica.fetchers", Type: Int},
+	{Name: "sasl.kerberos.kinit.cmd", Type: String},
+	{Name: "sasl.kerberos.min.time.before.relogin", Type: Long},
+	{Name: "sasl.kerberos.principal.to.local.rules", Type: List},
+	{Name: "sasl.kerberos.service.name", Type: String},
+	{Name: "sasl.kerberos.ticket.renew.jitter", Type: Double},
+	{Name: "sasl.kerberos.ticket.renew.window.factor", Type: Double},
+	{Name: "sasl.login.refresh.buffer.seconds", Type: Short},
+	{Name: "sasl.login.refresh.min.period.seconds", Type: Short},
+	{Name: "sasl.login.refresh.window.factor", Type: Double},
+	{Name: "sasl.login.refresh.window.jitter", Type: Double},
+}
+
+const kafkasOther = `zookeeper.connect,zookeeper.connection.timeout.ms,zookeeper.session.timeout.ms,log.dir,
+num.replica.alter.log.dirs.threads,queued.max.requests,
 log.flush.scheduler.interval.ms,log.flush.offset.checkpoint.interval.ms,log.flush.start.offset.checkpoint.interval.ms,
-log.message.format.version,log.message.downconversion.enable,log.cleaner.threads,
-log.cleaner.io.buffer.size,log.cleaner.io.buffer.load.factor,
+log.message.format.version,log.message.downconversion.enable,
 controller.quorum.voters,controller.quorum.bootstrap.servers,controller.quorum.election.timeout.ms,
 controller.quorum.fetch.timeout.ms,controller.quorum.request.timeout.ms,sasl.mechanism.inter.broker.protocol,
 ssl.endpoint.identification.algorithm,ssl.protocol,ssl.provider,
 ssl.secure.random.implementation,ssl.keymanager.algorithm,ssl.trustmanager.algorithm,sasl.server.callback.handler.class,
-sasl.login.callback.handler.class,sasl.server.max.receive.size,sasl.kerberos.service.name,principal.builder.class,
+sasl.login.callback.handler.class,sasl.server.max.receive.size,principal.builder.class,
 auto.leader.rebalance.enable,leader.imbalance.check.interval.seconds,
 leader.imbalance.per.broker.percentage,controlled.shutdown.enable,controlled.shutdown.max.retries,offsets.load.buffer.size,
 transaction.abort.timed.out.transaction.cleanup.interval.ms,transaction.remove.expired.transaction.cleanup.interval.ms,

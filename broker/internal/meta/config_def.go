@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -50,8 +51,8 @@ func BrokerDef(name string) (*Def, error) { return find("broker", brokerTable, n
 // TopicDefs lists the configurations of topics by name.
 func TopicDefs() []*Def { return sorted(topicTable) }
 
-// BrokerDefs lists the configurations of brokers by name.
-func BrokerDefs() []*Def { return sorted(brokerTable) }
+// BrokerDefs lists the configurations of brokers by name, with those that only Kafka needs.
+func BrokerDefs() []*Def { return sorted(brokerTable, withoutEffect) }
 
 var topicTable, brokerTable, groupTable = index(topicConfigs), index(slices.Concat(brokerConfigs, securityConfigs)), index(groupConfigs)
 
@@ -63,10 +64,10 @@ func index(defs []Def) map[string]*Def {
 	return m
 }
 
-func sorted(table map[string]*Def) []*Def {
-	defs := make([]*Def, 0, len(table))
-	for _, d := range table {
-		defs = append(defs, d)
+func sorted(tables ...map[string]*Def) []*Def {
+	var defs []*Def
+	for _, table := range tables {
+		defs = slices.AppendSeq(defs, maps.Values(table))
 	}
 	slices.SortFunc(defs, func(a, b *Def) int { return strings.Compare(a.Name, b.Name) })
 	return defs

@@ -75,13 +75,17 @@ func AlterBroker(m *Image, c *BrokerConfig, broker string, changes []Alter) ([]R
 		if err != nil {
 			return nil, "", err
 		}
-		return d, c.String(name), nil
+		return d, c.effective(d).Value, nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(own)) {
-		if err := brokerTable[name].Check(own[name]); err != nil {
+		d, err := dynamicDef(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := d.Check(own[name]); err != nil {
 			return nil, err
 		}
 	}
@@ -102,12 +106,12 @@ func dynamicDef(name string) (*Def, error) {
 	switch {
 	case d == nil:
 		return BrokerDef(name)
+	case d.Dynamic && !ofListener:
+		return d, nil
 	case withoutEffect[d.Name] != nil || ofListener && !d.forListeners():
 		why = "It has no effect on this broker."
 	case strings.HasPrefix(d.Name, "ssl.") && strings.HasSuffix(d.Name, ".location"):
 		why += " Certificates are read again when their file changes: replace the file."
-	case d.Dynamic && !ofListener:
-		return d, nil
 	}
 	return nil, refuse(ErrInvalidRequest, "Cannot update these configs dynamically: %s. %s", name, why)
 }

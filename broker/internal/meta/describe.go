@@ -132,10 +132,14 @@ func (c *BrokerConfig) describeOwn(defs []*Def, own map[string]string, source So
 	return out
 }
 
-// DescribeBroker describes every configuration of the broker by name. Values of passwords are null.
+// DescribeBroker describes every configuration of the broker by name, and what was altered though it has no effect. Values of
+// passwords are null.
 func (c *BrokerConfig) DescribeBroker() []Described {
 	var out []Described
 	for _, d := range BrokerDefs() {
+		if withoutEffect[d.Name] != nil && len(c.synonyms(d)) == 0 {
+			continue
+		}
 		e := Described{Def: d, Setting: c.effective(d), Synonyms: c.synonyms(d), ReadOnly: !d.Dynamic}
 		if d.Sensitive() {
 			e.Value, e.IsNull = "", true
