@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"syscall"
 
+	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/storage"
 )
 
@@ -32,6 +33,12 @@ func dirError(path string, err error) error {
 	case errors.Is(err, storage.ErrLocked):
 		return &StartError{fmt.Sprintf("the data directory %s is used by another leat process", path),
 			"stop that one, or name another directory with --data DIR", err}
+	case errors.Is(err, storage.ErrDamaged):
+		return &StartError{fmt.Sprintf("the metadata log in the data directory %s is damaged: %v", path, err),
+			"run leat doctor --data DIR, which says where; restore cluster-metadata from a copy of the data directory, and delete nothing", err}
+	case errors.Is(err, meta.ErrBadRecord):
+		return &StartError{fmt.Sprintf("the data directory %s has metadata that this release does not know: %v", path, err),
+			"start it with the release that wrote it, or a later one", err}
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return &StartError{fmt.Sprintf("the data directory %s is not writable (%v)", path, err),
 			"make it writable for this user, or name another directory with --data DIR", err}

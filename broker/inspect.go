@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ type Inspection struct {
 
 // Fault is something that is wrong in a data directory.
 type Fault struct {
-	Kind   string // rot, gap, torn tail, set aside, index, orphan, metadata, foreign
+	Kind   string // rot, gap, torn tail, set aside, index, snapshot, orphan, metadata, foreign
 	Where  string // the partition, or the log
 	File   string
 	Offset int64 // of the first record that is affected
@@ -49,20 +50,16 @@ func Inspect(fs vfs.FS, dir string, checksums bool) (*Inspection, error) {
 		out.Faults = append(out.Faults, Fault{Kind: "foreign", Where: dir, File: kafkasFile, Detail: "a directory of Apache Kafka"})
 		return out, nil
 	}
-	image := meta.NewImage()
-	var broken error
-	found, err := storage.Inspect(fs, dir, checksums, func(log string, b []byte) error {
-		if log == quorum.LogName && broken == nil {
-			image, broken = replayBatch(image, b)
-		}
-		return nil
-	})
+	reader := &metadataReader{fs: fs, dir: dir, checksums: checksums}
+	store := meta.NewStore(reader)
+	err := store.Start()
 	if errors.Is(err, storage.ErrLocked) {
 		return nil, fmt.Errorf("%w: %w", ErrInUse, err)
 	}
 	if err != nil {
 		return nil, err
 	}
+	image, found, broken := store.Image(), reader.found, reader.broken()
 	out.ClusterID, out.Node, out.Bytes, out.Topics = image.ClusterID(), image.Controller(), found.Bytes, len(image.Topics())
 	if broken != nil {
 		out.Faults = append(out.Faults, Fault{Kind: "metadata", Where: quorum.LogName, Lossy: true, Detail: broken.Error()})
@@ -73,7 +70,7 @@ func Inspect(fs vfs.FS, dir string, checksums bool) (*Inspection, error) {
 	for _, f := range found.Faults {
 		out.Faults = append(out.Faults, Fault{
 			Kind: string(f.Kind), Where: partitionName(image, f.Log), File: fs.PathJoin(f.Log, f.File), Offset: f.Offset, Pos: f.Pos, Bytes: f.Bytes,
-			Lossy: f.Kind == storage.Rot || f.Kind == storage.Gap,
+			Lossy: lossy(f),
 		})
 	}
 	if image.ClusterID() == "" && len(found.Logs) > 0 {
@@ -88,34 +85,101 @@ func Inspect(fs vfs.FS, dir string, checksums bool) (*Inspection, error) {
 	return out, nil
 }
 
-func replayBatch(image *meta.Image, b []byte) (*meta.Image, error) {
-	var records []meta.Record
-	var scratch batch.Scratch
-	err := batch.Walk(b, batch.Limits{}, &scratch, func(r *batch.Record) error {
-		record, err := meta.Decode(r.Value)
-		records = append(records, record)
-		return err
+// metadataReader reads the metadata log of a directory, as far as that goes, while the whole directory is inspected.
+type metadataReader struct {
+	fs        vfs.FS
+	dir       string
+	checksums bool
+
+	found      *storage.Inspection
+	err        error // the first that says that the image is not what it was
+	snapshot   int64 // where the newest whole one ends, or 0
+	next, last int64 // offsets after what was applied, and of the end
+}
+
+// Start implements meta.Log.
+func (r *metadataReader) Start(m meta.Machine) (err error) {
+	r.found, err = storage.Inspect(r.fs, r.dir, r.checksums, storage.Visitor{
+		Snapshot: func(log string, offset int64, records [][]byte) error {
+			if log == quorum.LogName {
+				r.snapshot, r.next, r.err = offset, offset, m.Restore(offset, records)
+			}
+			return nil
+		},
+		Batch: func(log string, b []byte) error {
+			if log == quorum.LogName && r.err == nil {
+				r.err = r.apply(m, b)
+			}
+			return nil
+		},
 	})
-	if err != nil {
-		return image, err
+	if err != nil || r.err != nil {
+		return err
 	}
-	return image.Apply(records...), nil
+	for _, f := range r.found.Faults {
+		if f.Log == quorum.LogName && lossy(f) && f.Offset >= r.snapshot {
+			r.err = fmt.Errorf("it cannot be read at offset %d", f.Offset)
+		}
+	}
+	return nil
+}
+
+// lossy tells whether records that were acknowledged cannot be read.
+func lossy(f storage.Fault) bool { return f.Kind == storage.Rot || f.Kind == storage.Gap }
+
+// Propose implements meta.Log: nothing is changed.
+func (r *metadataReader) Propose(context.Context, [][]byte) error { return errors.ErrUnsupported }
+
+func (r *metadataReader) apply(m meta.Machine, b []byte) error {
+	h, err := batch.ReadHeader(b)
+	if err != nil {
+		return err
+	}
+	if r.last = h.LastOffset() + 1; r.last <= r.next { // it is in the snapshot
+		return nil
+	}
+	if h.BaseOffset != r.next {
+		return fmt.Errorf("the offsets %d to %d are missing", r.next, h.BaseOffset-1)
+	}
+	entry, err := quorum.Entry(b)
+	if err != nil {
+		return err
+	}
+	r.next = r.last
+	return m.Apply(entry)
+}
+
+// broken says why a broker does not start.
+func (r *metadataReader) broken() error {
+	if r.err == nil && r.last < r.snapshot {
+		return fmt.Errorf("it ends at offset %d, and the snapshot before it at %d", r.last, r.snapshot)
+	}
+	return r.err
 }
 
 // partitionOf finds whose log a directory is.
 func partitionOf(image *meta.Image, log string) (*meta.Topic, int32, bool) {
-	topic, index, _ := strings.Cut(log, "-")
-	id, err := hex.DecodeString(topic)
-	n, perr := strconv.ParseInt(index, 10, 32)
-	if err != nil || perr != nil || len(id) != len(meta.TopicID{}) {
+	id, n, ok := cutLogName(log)
+	if !ok {
 		return nil, 0, false
 	}
-	t := image.TopicByID(meta.TopicID(id))
+	t := image.TopicByID(id)
 	if t == nil {
 		return nil, 0, false
 	}
-	_, ok := t.Partition(int32(n))
-	return t, int32(n), ok
+	_, ok = t.Partition(n)
+	return t, n, ok
+}
+
+// cutLogName reads the name that replica.ID gives a partition's log.
+func cutLogName(log string) (id meta.TopicID, index int32, ok bool) {
+	topic, number, _ := strings.Cut(log, "-")
+	raw, err := hex.DecodeString(topic)
+	n, nerr := strconv.ParseInt(number, 10, 32)
+	if err != nil || nerr != nil || len(raw) != len(id) || n < 0 {
+		return id, 0, false
+	}
+	return meta.TopicID(raw), int32(n), true
 }
 
 // partitionName is how Kafka's tools call the partition of a log.

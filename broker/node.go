@@ -125,34 +125,54 @@ func budget(c *meta.BrokerConfig) int64 {
 	return min(requestBudget, debug.SetMemoryLimit(-1)/4)
 }
 
-// loadMetadata replays the metadata log and opens the partitions that it says are here.
+// loadMetadata reads the metadata log and opens the partitions that it says are here.
 func (n *node) loadMetadata() error {
-	n.quorum = quorum.NewLocal(n.dir)
+	n.quorum = quorum.NewLocal(n.dir, quorum.Config{
+		SnapshotBytes: n.plan.config.Int("metadata.log.max.record.bytes.between.snapshots"),
+		SnapshotEvery: n.plan.config.Millis("metadata.log.max.snapshot.interval.ms"),
+		Logger:        n.logger,
+	})
 	n.meta = meta.NewStore(n.quorum)
 	n.replicas = replica.NewManager(n.dir)
-	deleted, replayed := deletions{}, false
-	n.meta.Subscribe(func(old, image *meta.Image) {
-		if !replayed {
-			deleted.follow(old, image)
-		}
-	})
 	if err := n.meta.Start(); err != nil {
 		return dirError(n.plan.dataDir, err)
 	}
-	replayed = true
 	image := n.meta.Image()
+	if err := n.foundsCluster(image); err != nil {
+		return err
+	}
 	if c := image.Controller(); c != -1 && c != n.plan.node {
 		return &StartError{
 			Message: fmt.Sprintf("the data directory %s belongs to node %d, but this is node %d", n.plan.dataDir, c, n.plan.node),
 			Hint:    fmt.Sprintf("set node.id=%d, or name another directory with --data DIR", c),
 		}
 	}
-	if err := deleted.removeLeft(n.dir, n.logger); err != nil {
+	if err := removeLeft(n.dir, n.meta.Deleted(), n.logger); err != nil {
 		return dirError(n.plan.dataDir, err)
 	}
 	p := &partitions{node: n.plan.node, config: n.plan.config, replicas: n.replicas, logger: n.logger}
 	p.follow(meta.NewImage(), image)
 	n.meta.Subscribe(p.follow)
+	return nil
+}
+
+// foundsCluster refuses to found a cluster where the partitions of another lie, whose metadata log is gone.
+func (n *node) foundsCluster(image *meta.Image) error {
+	if image.ClusterID() != "" {
+		return nil
+	}
+	logs, err := n.dir.Logs()
+	if err != nil {
+		return dirError(n.plan.dataDir, err)
+	}
+	for _, name := range logs {
+		if _, _, ok := cutLogName(name); ok {
+			return &StartError{
+				Message: fmt.Sprintf("the data directory %s has partitions (%s), but its metadata log, which says what they are, is gone", n.plan.dataDir, name),
+				Hint:    "restore cluster-metadata from a copy of the data directory, or name another directory with --data DIR; delete nothing",
+			}
+		}
+	}
 	return nil
 }
 

@@ -53,7 +53,7 @@ func (p *partitions) open(t *meta.Topic) {
 func (p *partitions) remove(t *meta.Topic) {
 	for i := range t.Partitions {
 		if err := p.replicas.Delete(replica.ID{Topic: t.ID, Partition: int32(i)}); err != nil {
-			p.logger.Error("the files of a deleted partition stay until the next start", "topic", t.Name, "partition", i, "error", err)
+			p.logger.Error("the files of a deleted partition stay; leat doctor names them", "topic", t.Name, "partition", i, "error", err)
 		}
 	}
 }
@@ -123,31 +123,22 @@ func sooner(age, jitter time.Duration, id replica.ID) time.Duration {
 	return max(age-time.Duration(part), time.Millisecond)
 }
 
-// deletions collects the topics that a replay saw deleted.
-type deletions map[meta.TopicID]bool
-
-func (d deletions) follow(old, image *meta.Image) {
-	for _, t := range old.Topics() {
-		if image.TopicByID(t.ID) == nil {
-			d[t.ID] = true
-		}
-	}
-}
-
-// removeLeft finishes deletions that a stop came before. Files of a topic that the metadata log never had stay: they are
-// not this broker's to judge.
-func (d deletions) removeLeft(dir *storage.Dir, logger *slog.Logger) error {
-	if len(d) == 0 {
+// removeLeft finishes deletions of topics that a stop came before. Files of a topic that the metadata log never had stay:
+// they are not this broker's to judge.
+func removeLeft(dir *storage.Dir, deleted []meta.TopicID, logger *slog.Logger) error {
+	if len(deleted) == 0 {
 		return nil
+	}
+	of := map[string]bool{}
+	for _, id := range deleted {
+		of[hex.EncodeToString(id[:])] = true
 	}
 	names, err := dir.Logs()
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		topic, _, _ := strings.Cut(name, "-")
-		raw, err := hex.DecodeString(topic)
-		if err != nil || len(raw) != 16 || !d[meta.TopicID(raw)] {
+		if topic, _, _ := strings.Cut(name, "-"); !of[topic] {
 			continue
 		}
 		logger.Info("removing the files of a deleted partition", "log", name)

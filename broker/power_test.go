@@ -29,6 +29,7 @@ type cut struct {
 	fs    vfs.FS
 	acked [powerPartitions]int64
 	extra int64 // topics whose creation was answered
+	gone  int64 // and whose deletion was
 }
 
 // cutter notes a cut before every operation that makes something durable.
@@ -36,6 +37,7 @@ type cutter struct {
 	fs    *vfs.MemFS
 	acked [powerPartitions]atomic.Int64
 	extra atomic.Int64
+	gone  atomic.Int64
 
 	mu   sync.Mutex
 	rng  *rand.Rand
@@ -50,7 +52,7 @@ func (c *cutter) before(op errorfs.Op) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	at := cut{op: fmt.Sprintf("%v %s", op.Kind, op.Path), extra: c.extra.Load()}
+	at := cut{op: fmt.Sprintf("%v %s", op.Kind, op.Path), extra: c.extra.Load(), gone: c.gone.Load()}
 	for p := range c.acked { // first what was promised, then the state of the disk
 		at.acked[p] = c.acked[p].Load()
 	}
@@ -68,7 +70,9 @@ func embedded(t *testing.T, fs vfs.FS) (*broker.Broker, func()) {
 
 func embeddedIn(t *testing.T, dir string, fs vfs.FS) (*broker.Broker, func()) {
 	t.Helper()
-	b, err := broker.New(broker.Config{DataDir: dir, FS: fs, Listen: []string{}})
+	b, err := broker.New(broker.Config{DataDir: dir, FS: fs, Listen: []string{}, Properties: map[string]string{
+		"metadata.log.max.record.bytes.between.snapshots": "500", // some, however little happens
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,8 +103,8 @@ func dialed(t *testing.T, b *broker.Broker, opts ...kgo.Opt) *kgo.Client {
 }
 
 // TestPowerLossAtEverySync cuts the power before every operation of the disk that makes something durable, while
-// producers with acks=all write through a whole broker and topics come into being: whatever was acknowledged is there
-// afterwards, in order and without a gap.
+// producers with acks=all write through a whole broker and topics come and go: whatever was acknowledged is there
+// afterwards, in order and without a gap, and nothing else lies there.
 func TestPowerLossAtEverySync(t *testing.T) {
 	fs := vfs.NewCrashableMem()
 	c := &cutter{fs: fs, rng: rand.New(rand.NewPCG(1, 2))}
@@ -126,6 +130,26 @@ func TestPowerLossAtEverySync(t *testing.T) {
 		})
 	}
 	wg.Go(func() {
+		cl := dialed(t, b)
+		defer cl.Close()
+		for i := range int64(5) {
+			name := fmt.Sprintf("gone-%d", i)
+			if _, err := adm.CreateTopic(ctx, 1, 1, nil, name); err != nil {
+				t.Errorf("create: %v", err)
+				return
+			}
+			if err := cl.ProduceSync(ctx, &kgo.Record{Topic: name, Value: []byte("x")}).FirstErr(); err != nil {
+				t.Errorf("produce: %v", err)
+				return
+			}
+			if _, err := adm.DeleteTopics(ctx, name); err != nil {
+				t.Errorf("delete: %v", err)
+				return
+			}
+			c.gone.Store(i + 1)
+		}
+	})
+	wg.Go(func() {
 		for i := range int64(10) {
 			if _, err := adm.CreateTopic(ctx, 1, 1, nil, fmt.Sprintf("extra-%d", i)); err != nil {
 				t.Errorf("create: %v", err)
@@ -146,6 +170,15 @@ func TestPowerLossAtEverySync(t *testing.T) {
 			return
 		}
 		verify(t, i, cut)
+		in, err := broker.Inspect(cut.fs, "data", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range in.Faults {
+			if f.Kind != "set aside" {
+				t.Errorf("cut %d (%s): after the next start %+v", i, cut.op, f)
+			}
+		}
 	}
 }
 
@@ -165,6 +198,11 @@ func verify(t *testing.T, i int, at cut) {
 	for n := range at.extra {
 		if !topics.Has(fmt.Sprintf("extra-%d", n)) {
 			t.Errorf("cut %d (%s): topic extra-%d is gone", i, at.op, n)
+		}
+	}
+	for n := range at.gone {
+		if topics.Has(fmt.Sprintf("gone-%d", n)) {
+			t.Errorf("cut %d (%s): topic gone-%d is there again", i, at.op, n)
 		}
 	}
 	if !topics.Has("t") {

@@ -71,6 +71,8 @@ var brokerConfigs = []Def{
 	{Name: "max.decompressed.message.bytes", Type: Int, Default: maxDecompressed, Min: 1, Max: 2147483639, Dynamic: true, Doc: "Default of the topics' max.decompressed.message.bytes."},
 	{Name: "max.incremental.fetch.session.cache.slots", Type: Int, Default: "1000", Doc: "How many fetch sessions are kept."},
 	{Name: "message.max.bytes", Type: Int, Default: "1048588", Dynamic: true, Doc: "Default of the topics' max.message.bytes."},
+	{Name: "metadata.log.max.record.bytes.between.snapshots", Type: Int, Default: "20971520", Min: 1, Doc: "How many bytes the metadata log grows by between two snapshots, which the next start reads in place of it."},
+	{Name: "metadata.log.max.snapshot.interval.ms", Type: Long, Default: "3600000", Doc: "After how long a snapshot of the metadata log is written though it grew by less. 0: it is not."},
 	{Name: "min.insync.replicas", Type: Int, Default: "1", Min: 1, Dynamic: true, Doc: "Default of the topics' min.insync.replicas."},
 	{Name: "node.id", Type: Int, Default: "0", Min: 0, Max: 2147483647, Doc: "The id of this node."},
 	{Name: "num.partitions", Type: Int, Default: "1", Min: 1, Doc: "The partitions of topics that are created without a number."},

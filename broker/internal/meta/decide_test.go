@@ -18,15 +18,22 @@ import (
 
 // memLog is a Log that forgets.
 type memLog struct {
-	apply   func([][]byte) error
-	entries [][][]byte
+	m       Machine
+	offset  int64 // of a snapshot, if there is one
+	records [][]byte
+	entries [][][]byte // after it
 	fail    error
 }
 
-func (l *memLog) Start(apply func([][]byte) error) error {
-	l.apply = apply
+func (l *memLog) Start(m Machine) error {
+	l.m = m
+	if l.records != nil {
+		if err := m.Restore(l.offset, l.records); err != nil {
+			return err
+		}
+	}
 	for _, e := range l.entries {
-		if err := apply(e); err != nil {
+		if err := m.Apply(e); err != nil {
 			return err
 		}
 	}
@@ -38,7 +45,16 @@ func (l *memLog) Propose(_ context.Context, entry [][]byte) error {
 		return l.fail
 	}
 	l.entries = append(l.entries, entry)
-	return l.apply(entry)
+	return l.m.Apply(entry)
+}
+
+// cut is the log with a snapshot of what m is in place of its entries.
+func (l *memLog) cut(m Machine, offset int64) *memLog {
+	out := &memLog{offset: offset, records: [][]byte{}}
+	for r := range m.Snapshot() {
+		out.records = append(out.records, slices.Clone(r))
+	}
+	return out
 }
 
 func config(t testing.TB, properties map[string]string) *BrokerConfig {

@@ -5,7 +5,8 @@
 // of the controller as pure functions image → records, and the one table of configurations by Kafka's names.
 //
 // Promises: an image never changes once it was seen; a decision either becomes durable and visible as a whole or not
-// at all; every subscriber has seen an image before anybody else does; replaying the same records gives the same image.
+// at all; every subscriber has seen an image before anybody else does; replaying the same records gives the same image, and
+// so does its snapshot.
 //
 // Must not know: protocol structs, files, sockets, partitions' contents.
 //
@@ -13,7 +14,8 @@
 // of records is opaque to it). Goroutines and locks: Store has one mutex around decide-and-propose; readers take none.
 // Subscribers run on the goroutine that applies, and must not propose.
 //
-// Tested by: stories in testdata, a model that compares an image with its own snapshot, a fuzz target on the decoder.
+// Tested by: a model that compares an image with its own snapshot after histories of every kind of record, a fuzz target on
+// the decoder.
 //
 // Format: docs/formats/metadata-log.md.
 package meta

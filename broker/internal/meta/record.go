@@ -89,10 +89,8 @@ type ScramUnset struct{ User ScramUser }
 // Apply returns the image after the records of one decision. m stays as it is.
 func (m *Image) Apply(records ...Record) *Image {
 	d := newDraft(m)
-	for _, r := range records {
-		r.apply(d)
-	}
-	return &d.Image
+	d.add(records...)
+	return d.done()
 }
 
 // Changes are decisions that are made one upon the other, and proposed together.
@@ -109,9 +107,7 @@ func (c *Changes) Image() *Image { return &c.draft.Image }
 
 // Add applies the records of one more decision.
 func (c *Changes) Add(records ...Record) {
-	for _, r := range records {
-		r.apply(c.draft)
-	}
+	c.draft.add(records...)
 	c.records = append(c.records, records...)
 }
 
@@ -121,13 +117,47 @@ func (c *Changes) Records() []Record { return c.records }
 // draft is an image that is being made; what it shares with its base is copied at the first write.
 type draft struct {
 	Image
-	mine map[TopicID]bool // topics already copied
+	mine                   map[TopicID]bool // topics already copied
+	copied                 [parts]bool      // parts already copied
+	aclShards, scramShards shards           // of their shards, those already copied
+
+	deleted []TopicID // topics that there were
 }
 
+// part is a part of an image that is copied as a whole.
+type part int
+
+const (
+	topicsPart part = iota
+	configsPart
+	groupsPart
+	quotasPart
+	aclsPart
+	scramPart
+	parts
+)
+
 func newDraft(base *Image) *draft {
-	d := &draft{Image: *base, mine: map[TopicID]bool{}}
-	d.topics, d.ids, d.collisions = maps.Clone(base.topics), maps.Clone(base.ids), maps.Clone(base.collisions)
-	return d
+	return &draft{Image: *base, mine: map[TopicID]bool{}}
+}
+
+func (d *draft) add(records ...Record) {
+	for _, r := range records {
+		r.apply(d)
+	}
+}
+
+// done is the image, without what it took to make it.
+func (d *draft) done() *Image {
+	m := d.Image
+	return &m
+}
+
+// first tells whether p is to be copied now.
+func (d *draft) first(p part) bool {
+	was := d.copied[p]
+	d.copied[p] = true
+	return !was
 }
 
 // topic returns a copy of a topic that may be changed, or nil.
@@ -142,7 +172,15 @@ func (d *draft) topic(id TopicID) *Topic {
 	return &c
 }
 
+// ownTopics makes the maps of topics such that they may be changed.
+func (d *draft) ownTopics() {
+	if d.first(topicsPart) {
+		d.topics, d.ids, d.collisions = maps.Clone(d.topics), maps.Clone(d.ids), maps.Clone(d.collisions)
+	}
+}
+
 func (d *draft) put(t *Topic) {
+	d.ownTopics()
 	d.mine[t.ID] = true
 	d.topics[t.Name], d.ids[t.ID], d.collisions[collisionKey(t.Name)] = t, t, t.Name
 }
@@ -191,24 +229,39 @@ func (r TopicDeleted) apply(d *draft) {
 	if t == nil {
 		return
 	}
+	d.ownTopics()
+	d.deleted = append(d.deleted, r.ID)
 	delete(d.ids, r.ID)
 	delete(d.topics, t.Name)
 	delete(d.collisions, collisionKey(t.Name))
 }
 
 func (r BrokerConfigured) apply(d *draft) {
-	d.configs = configured(d.configs, r.Broker, r.Name, r.Value, r.Unset)
+	if d.first(configsPart) {
+		d.configs = maps.Clone(d.configs)
+	}
+	setIn(d.configs, r.Broker, r.Name, r.Value, r.Unset)
 }
 
 func (r GroupConfigured) apply(d *draft) {
-	d.groups = configured(d.groups, r.Group, r.Name, r.Value, r.Unset)
+	if d.first(groupsPart) {
+		d.groups = maps.Clone(d.groups)
+	}
+	setIn(d.groups, r.Group, r.Name, r.Value, r.Unset)
 }
 
-// configured is all with one configuration of one owner set or taken back.
-func configured(all map[string]map[string]string, owner, name, value string, unset bool) map[string]map[string]string {
-	all, own := maps.Clone(all), maps.Clone(all[owner])
+func (r QuotaSet) apply(d *draft) {
+	if d.first(quotasPart) {
+		d.quotas = maps.Clone(d.quotas)
+	}
+	setIn(d.quotas, r.Entity, r.Name, r.Value, r.Unset)
+}
+
+// setIn sets one thing of one owner, or takes it back. What an owner had may be in an image that was seen, so it is copied.
+func setIn[K comparable, M ~map[string]V, V any](all map[K]M, owner K, name string, value V, unset bool) {
+	own := maps.Clone(all[owner])
 	if own == nil {
-		own = map[string]string{}
+		own = M{}
 	}
 	if unset {
 		delete(own, name)
@@ -218,31 +271,28 @@ func configured(all map[string]map[string]string, owner, name, value string, uns
 	if all[owner] = own; len(own) == 0 {
 		delete(all, owner)
 	}
-	return all
-}
-
-func (r QuotaSet) apply(d *draft) {
-	limits := maps.Clone(d.quotas[r.Entity])
-	if limits == nil {
-		limits = Quotas{}
-	}
-	if r.Unset {
-		delete(limits, r.Name)
-	} else {
-		limits[r.Name] = r.Value
-	}
-	d.quotas = maps.Clone(d.quotas)
-	if d.quotas[r.Entity] = limits; len(limits) == 0 {
-		delete(d.quotas, r.Entity)
-	}
 }
 
 func (r ProducerIDsAllocated) apply(d *draft) { d.producerID = max(d.producerID, r.Next) }
 
-func (r ACLCreated) apply(d *draft) { d.acls = d.acls.with(r.ACL, struct{}{}) }
-func (r ACLDeleted) apply(d *draft) { d.acls = d.acls.without(r.ACL) }
-func (r ScramSet) apply(d *draft)   { d.scram = d.scram.with(r.User, r.Credential) }
-func (r ScramUnset) apply(d *draft) { d.scram = d.scram.without(r.User) }
+func (r ACLCreated) apply(d *draft) { d.ownACLs().set(&d.aclShards, r.ACL, struct{}{}) }
+func (r ACLDeleted) apply(d *draft) { d.ownACLs().unset(&d.aclShards, r.ACL) }
+func (r ScramSet) apply(d *draft)   { d.ownScram().set(&d.scramShards, r.User, r.Credential) }
+func (r ScramUnset) apply(d *draft) { d.ownScram().unset(&d.scramShards, r.User) }
+
+func (d *draft) ownACLs() *sharded[auth.ACL, struct{}] {
+	if d.first(aclsPart) {
+		d.acls = d.acls.version()
+	}
+	return d.acls
+}
+
+func (d *draft) ownScram() *sharded[ScramUser, auth.ScramCredential] {
+	if d.first(scramPart) {
+		d.scram = d.scram.version()
+	}
+	return d.scram
+}
 
 // Records are what makes this image from nothing: its snapshot.
 func (m *Image) Records() []Record {

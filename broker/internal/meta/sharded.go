@@ -6,8 +6,7 @@ import (
 	"maps"
 )
 
-// sharded is a map of which many versions share what has not changed: to change one entry copies a 256th of it. A metadata
-// log of single changes would else take the square of their number to replay.
+// sharded is a map of which many versions share what has not changed: to change one entry copies a 256th of it, once a version.
 type sharded[K comparable, V any] struct {
 	shards [256]map[K]V // nil where empty
 	size   int
@@ -22,32 +21,47 @@ func (s *sharded[K, V]) get(k K) (V, bool) {
 	return v, ok
 }
 
-// with returns a version in which k is v.
-func (s *sharded[K, V]) with(k K, v V) *sharded[K, V] {
-	out, i := *s, s.shard(k)
-	if _, had := s.shards[i][k]; !had {
-		out.size++
-	}
-	if out.shards[i] = maps.Clone(s.shards[i]); out.shards[i] == nil {
-		out.shards[i] = map[K]V{}
-	}
-	out.shards[i][k] = v
-	return &out
+// version is a new version, which shares everything as yet.
+func (s *sharded[K, V]) version() *sharded[K, V] {
+	next := *s
+	return &next
 }
 
-// without returns a version that has no k.
-func (s *sharded[K, V]) without(k K) *sharded[K, V] {
+// shards says which shards a version that is being made has copied already.
+type shards [256]bool
+
+// set makes k v in a version that nobody else has yet.
+func (s *sharded[K, V]) set(mine *shards, k K, v V) {
 	i := s.shard(k)
 	if _, had := s.shards[i][k]; !had {
-		return s
+		s.size++
 	}
-	out := *s
-	out.size--
-	out.shards[i] = maps.Clone(s.shards[i])
-	if delete(out.shards[i], k); len(out.shards[i]) == 0 {
-		out.shards[i] = nil
+	s.own(mine, i)
+	s.shards[i][k] = v
+}
+
+// unset takes k out of a version that nobody else has yet.
+func (s *sharded[K, V]) unset(mine *shards, k K) {
+	i := s.shard(k)
+	if _, had := s.shards[i][k]; !had {
+		return
 	}
-	return &out
+	s.size--
+	s.own(mine, i)
+	if delete(s.shards[i], k); len(s.shards[i]) == 0 {
+		s.shards[i], mine[i] = nil, false
+	}
+}
+
+// own copies a shard that is of the version before.
+func (s *sharded[K, V]) own(mine *shards, i int) {
+	if mine[i] {
+		return
+	}
+	mine[i] = true
+	if s.shards[i] = maps.Clone(s.shards[i]); s.shards[i] == nil {
+		s.shards[i] = map[K]V{}
+	}
 }
 
 func (s *sharded[K, V]) keys() iter.Seq[K] {

@@ -18,14 +18,17 @@ func TestShardedIsAMap(t *testing.T) {
 		all := []version{{&sharded[int, int]{}, map[int]int{}}}
 		for range rapid.IntRange(0, 40).Draw(t, "changes") {
 			last := all[len(all)-1]
-			next := version{m: maps.Clone(last.m)}
-			k := rapid.IntRange(0, 20).Draw(t, "key")
-			if rapid.Bool().Draw(t, "set") {
-				next.s = last.s.with(k, len(all))
-				next.m[k] = len(all)
-			} else {
-				next.s = last.s.without(k)
-				delete(next.m, k)
+			next := version{last.s.version(), maps.Clone(last.m)}
+			var mine shards
+			for range rapid.IntRange(1, 4).Draw(t, "in this version") {
+				k := rapid.IntRange(0, 20).Draw(t, "key")
+				if rapid.Bool().Draw(t, "set") {
+					next.s.set(&mine, k, len(all))
+					next.m[k] = len(all)
+				} else {
+					next.s.unset(&mine, k)
+					delete(next.m, k)
+				}
 			}
 			all = append(all, next)
 		}

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"iter"
+	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,21 +14,54 @@ import (
 	"github.com/leatstream/leat/broker/internal/storage"
 )
 
+// recorder is a machine whose state is what was applied to it.
 type recorder struct{ entries []string }
 
-func (r *recorder) apply(entry [][]byte) error {
+func (r *recorder) Apply(entry [][]byte) error {
 	r.entries = append(r.entries, string(bytes.Join(entry, []byte("|"))))
 	return nil
 }
 
-func open(t *testing.T, fs vfs.FS) (*Local, *recorder, *storage.Dir) {
-	t.Helper()
+func (r *recorder) Snapshot() iter.Seq[[]byte] {
+	entries := slices.Clone(r.entries)
+	return func(yield func([]byte) bool) {
+		for _, e := range entries {
+			if !yield([]byte(e)) {
+				return
+			}
+		}
+	}
+}
+
+func (r *recorder) Restore(offset int64, records [][]byte) error {
+	if offset != 2*int64(len(records)) { // an entry has two records
+		return fmt.Errorf("a snapshot at %d has %d entries", offset, len(records))
+	}
+	r.entries = nil
+	for _, e := range records {
+		r.entries = append(r.entries, string(e))
+	}
+	return nil
+}
+
+func tryOpen(fs vfs.FS, snapshotBytes int64) (*Local, *recorder, *storage.Dir, error) {
 	dir, err := storage.OpenDir(fs, "data")
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, nil, err
 	}
-	q, r := NewLocal(dir), &recorder{}
-	if err := q.Start(r.apply); err != nil {
+	q, r := NewLocal(dir, Config{SnapshotBytes: snapshotBytes, Logger: slog.New(slog.DiscardHandler)}), &recorder{}
+	return q, r, dir, q.Start(r)
+}
+
+func open(t *testing.T, fs vfs.FS) (*Local, *recorder, *storage.Dir) {
+	t.Helper()
+	return openEvery(t, fs, 1<<30)
+}
+
+func openEvery(t *testing.T, fs vfs.FS, snapshotBytes int64) (*Local, *recorder, *storage.Dir) {
+	t.Helper()
+	q, r, dir, err := tryOpen(fs, snapshotBytes)
+	if err != nil {
 		t.Fatal(err)
 	}
 	return q, r, dir

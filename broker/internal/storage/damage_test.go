@@ -111,6 +111,7 @@ func TestMissingFiles(t *testing.T) {
 	for name, want := range map[string]string{
 		"00000000000000000000.log":   "[2 3 4 5]",
 		"00000000000000000002.log":   "[0 1 4 5]",
+		"00000000000000000004.log":   "[0 1 2 3]",
 		"00000000000000000000.index": all,
 		"00000000000000000002.index": all,
 		"../marks":                   all,
@@ -125,9 +126,29 @@ func TestMissingFiles(t *testing.T) {
 			if got := served(t, l); fmt.Sprint(got) != want {
 				t.Errorf("without %s: %v, want %s", name, got, want)
 			}
+			if end, err := l.EndOffset(); err != nil || end != 6 {
+				t.Errorf("without %s: ends at %d (%v)", name, end, err)
+			}
 			if err := errors.Join(l.Close(), d.Close()); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+	fs := threeSegments(t)
+	if err := fs.RemoveAll("data/t-0"); err != nil {
+		t.Fatal(err)
+	}
+	for round := range int64(2) {
+		d := openDir(t, fs)
+		l := d.OpenLog("t-0", LogConfig{})
+		if a := mustAppend(t, l, records(t, 1, "more")); a.BaseOffset != 6+round {
+			t.Errorf("without its directory, round %d: %+v", round, a)
+		}
+		if got := served(t, l); int64(len(got)) != round+1 || got[0] != 6 || len(d.Damage()) == 0 {
+			t.Errorf("without its directory, round %d: %v, %v", round, got, d.Damage())
+		}
+		if err := errors.Join(l.Close(), d.Close()); err != nil {
+			t.Fatal(err)
 		}
 	}
 	stale := threeSegments(t)

@@ -1,7 +1,7 @@
 // Package storage keeps record batches in files and knows when they are durable.
 //
 // Owns: a log directory ([Dir]: lock, group commit, offline state) and the logs in it ([Log]: one partition; segments,
-// sparse offset and time index, roll, recovery, deletion of the oldest, compaction).
+// sparse offset and time index, roll, recovery, deletion of the oldest, compaction, snapshots that stand for the oldest).
 //
 // Promises: what WhenDurable reported survives power loss; a torn tail is cut off at the next open and kept aside, a
 // damaged range is an error of that range only, never deleted; a directory whose fsync failed once is offline until
@@ -21,5 +21,6 @@
 // crashable file system, and random histories with power losses (-crash-seeds N); torn tails and files cut at every byte,
 // bit flips, missing and stale files; EIO at every sync, disks that are full, descriptors that run out.
 //
-// Formats: docs/formats/segment.md, docs/formats/marks.md, docs/formats/wal.md, docs/formats/record-batch.md.
+// Formats: docs/formats/segment.md, docs/formats/marks.md, docs/formats/wal.md, docs/formats/snapshot.md,
+// docs/formats/record-batch.md.
 package storage

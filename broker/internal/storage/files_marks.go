@@ -81,14 +81,20 @@ func (d *Dir) closeMarks() error {
 
 // get returns the mark of a log's segment.
 func (m *marks) get(log string, base int64) (index, bool) {
+	of, x, ok := m.last(log)
+	return x, ok && of == base
+}
+
+// last returns the mark of a log's segment, whichever that is.
+func (m *marks) last(log string) (base int64, x index, ok bool) {
 	m.mu.Lock()
 	at, ok := m.known[log]
 	m.mu.Unlock()
-	if !ok || at.base != base {
-		return index{}, false
+	if !ok {
+		return 0, index{}, false
 	}
 	x, err := decodeIndex(at.raw)
-	return x, err == nil
+	return at.base, x, err == nil
 }
 
 func (m *marks) put(log string, base int64, raw []byte) {

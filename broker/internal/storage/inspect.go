@@ -23,6 +23,8 @@ const (
 	Torn     FaultKind = "torn tail" // bytes after the last whole batch that were never durable; the next start puts them aside
 	SetAside FaultKind = "set aside" // such bytes, put aside by an earlier start
 	BadIndex FaultKind = "index"     // an index that is missing or damaged; the next start makes it anew
+
+	BadSnapshot FaultKind = "snapshot" // one that is damaged; the next start takes the one before it, if there is one
 )
 
 // Fault is one finding of Inspect.
@@ -40,9 +42,15 @@ type Inspection struct {
 	Faults []Fault
 }
 
+// Visitor is shown what Inspect reads. Either function may be nil.
+type Visitor struct {
+	Snapshot func(log string, offset int64, records [][]byte) error // the newest whole one, before the log's batches
+	Batch    func(log string, b []byte) error                       // each whole batch
+}
+
 // Inspect reads every log of a directory and changes nothing. Without checksums it looks at the headers of batches only.
-// batches, if not nil, gets each whole batch of the log that it is called with. ErrLocked: a process uses the directory.
-func Inspect(fs vfs.FS, path string, checksums bool, batches func(log string, b []byte) error) (*Inspection, error) {
+// ErrLocked: a process uses the directory.
+func Inspect(fs vfs.FS, path string, checksums bool, see Visitor) (*Inspection, error) {
 	if _, err := fs.Stat(path); err != nil {
 		return nil, err
 	}
@@ -59,8 +67,13 @@ func Inspect(fs vfs.FS, path string, checksums bool, batches func(log string, b 
 		return nil, err
 	}
 	slices.Sort(in.Logs)
+	for name := range d.marks.known {
+		if !slices.Contains(in.Logs, name) {
+			in.gone(d.OpenLog(name, LogConfig{}), 0)
+		}
+	}
 	for _, name := range in.Logs {
-		if err := in.log(d.OpenLog(name, LogConfig{}), name, checksums, batches); err != nil {
+		if err := in.log(d.OpenLog(name, LogConfig{}), name, checksums, see); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
 	}
@@ -86,7 +99,10 @@ func (in *Inspection) wal(d *Dir) error {
 	return nil
 }
 
-func (in *Inspection) log(l *Log, name string, checksums bool, batches func(string, []byte) error) error {
+func (in *Inspection) log(l *Log, name string, checksums bool, see Visitor) error {
+	if err := in.snapshots(l, name, see.Snapshot); err != nil {
+		return err
+	}
 	files, err := l.fs.List(l.path)
 	if err != nil {
 		return err
@@ -105,7 +121,7 @@ func (in *Inspection) log(l *Log, name string, checksums bool, batches func(stri
 	slices.Sort(bases)
 	var before *segment
 	for i, base := range bases {
-		s, err := in.segment(l, name, base, i == len(bases)-1, checksums, batches)
+		s, err := in.segment(l, name, base, i == len(bases)-1, checksums, see.Batch)
 		if err != nil {
 			return err
 		}
@@ -113,6 +129,40 @@ func (in *Inspection) log(l *Log, name string, checksums bool, batches func(stri
 			in.Faults = append(in.Faults, Fault{Kind: Gap, Log: name, File: name, Offset: before.x.next})
 		}
 		before = s
+	}
+	end, err := l.readStart()
+	if before != nil {
+		end = max(end, before.x.next)
+	}
+	in.gone(l, end)
+	return err
+}
+
+// gone looks whether the last segment of a log is missing, which ends at end.
+func (in *Inspection) gone(l *Log, end int64) {
+	if _, m, known := l.dir.marks.last(l.name); known && m.next > end {
+		in.Faults = append(in.Faults, Fault{Kind: Gap, Log: l.name, File: l.name, Offset: end})
+	}
+}
+
+// snapshots reads all of a log.
+func (in *Inspection) snapshots(l *Log, name string, see func(string, int64, [][]byte) error) error {
+	all, err := l.Snapshots()
+	if err != nil {
+		return err
+	}
+	for _, offset := range all {
+		records, err := l.ReadSnapshot(offset)
+		if errors.Is(err, ErrDamaged) {
+			in.Faults = append(in.Faults, Fault{Kind: BadSnapshot, Log: name, File: l.fs.PathBase(l.snapshotPath(offset)), Offset: offset})
+			continue
+		}
+		if err == nil && see != nil {
+			err, see = see(name, offset, records), nil
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

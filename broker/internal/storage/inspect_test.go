@@ -107,7 +107,7 @@ func TestInspectFindsWhatIsWrong(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			fs, first, second := filled(t)
 			tc.damage(t, fs, first, second)
-			in, err := Inspect(fs, "data", true, nil)
+			in, err := Inspect(fs, "data", true, Visitor{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -141,13 +141,13 @@ func TestInspectReadsOnAfterRot(t *testing.T) {
 		return b
 	})
 	read := 0
-	in, err := Inspect(fs, "data", true, func(_ string, b []byte) error {
+	in, err := Inspect(fs, "data", true, Visitor{Batch: func(_ string, b []byte) error {
 		if !batch.CheckCRC(b) {
 			return io.ErrUnexpectedEOF
 		}
 		read++
 		return nil
-	})
+	}})
 	if err != nil || len(in.Faults) != 2 || in.Faults[0].Kind != Rot || in.Faults[1].Kind != Rot || read < 80 || read > 98 {
 		t.Errorf("%d batches, %+v (%v)", read, in, err)
 	}
@@ -156,7 +156,7 @@ func TestInspectReadsOnAfterRot(t *testing.T) {
 func TestInspectChangesNothingAndKeepsOut(t *testing.T) {
 	fs, _, _ := filled(t)
 	before := fs.String()
-	if _, err := Inspect(fs, "data", true, nil); err != nil {
+	if _, err := Inspect(fs, "data", true, Visitor{}); err != nil {
 		t.Fatal(err)
 	}
 	if fs.String() != before {
@@ -164,10 +164,10 @@ func TestInspectChangesNothingAndKeepsOut(t *testing.T) {
 	}
 	d := openDir(t, fs)
 	defer d.Close()
-	if _, err := Inspect(fs, "data", true, nil); !errors.Is(err, ErrLocked) {
+	if _, err := Inspect(fs, "data", true, Visitor{}); !errors.Is(err, ErrLocked) {
 		t.Fatal(err)
 	}
-	if _, err := Inspect(fs, "missing", true, nil); err == nil {
+	if _, err := Inspect(fs, "missing", true, Visitor{}); err == nil {
 		t.Fatal("a directory that is not there")
 	}
 }

@@ -15,11 +15,8 @@ import (
 
 // load reads what is on disk. It costs the index files and whatever was written after the last marks.
 func (l *Log) load() error {
-	if _, err := l.fs.Stat(l.path); err != nil {
-		return nil //nolint:nilerr // no directory: nothing was ever appended
-	}
 	names, err := l.fs.List(l.path)
-	if err != nil {
+	if err != nil && !errors.Is(err, iofs.ErrNotExist) { // nothing was ever appended, or somebody took it away
 		return err
 	}
 	if names, err = l.recoverSwaps(names); err != nil {
@@ -36,6 +33,9 @@ func (l *Log) load() error {
 		return err
 	}
 	bases = l.finishDeletions(names, bases, l.start)
+	if bases, err = l.recallGone(bases); err != nil {
+		return err
+	}
 	for i, base := range bases {
 		next := int64(-1)
 		if i+1 < len(bases) {
@@ -84,6 +84,23 @@ func (l *Log) leaveCut() error {
 	}
 	_, err = l.roll(s.x.next, time.Now())
 	return err
+}
+
+// recallGone puts an empty file where the segment was that is known to be the last, if it is gone: then it is one that was
+// cut short, and its offsets are not given again.
+func (l *Log) recallGone(bases []int64) ([]int64, error) {
+	base, m, known := l.dir.marks.last(l.name)
+	if !known || m.next <= max(base, l.start) || len(bases) > 0 && base <= bases[len(bases)-1] {
+		return bases, nil
+	}
+	if err := makeDir(l.fs, l.path); err != nil {
+		return nil, err
+	}
+	f, err := l.fs.Create(segmentPath(l.fs, l.path, base)+logSuffix, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return nil, err
+	}
+	return append(bases, base), errors.Join(f.Close(), syncDir(l.fs, l.path))
 }
 
 // unload takes back what a failed load began, so that the next use can try again.

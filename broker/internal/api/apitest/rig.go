@@ -52,7 +52,7 @@ func New(tb testing.TB, fs vfs.FS, path string, properties map[string]string) *R
 	if err != nil {
 		tb.Fatal(err)
 	}
-	q := quorum.NewLocal(dir)
+	q := quorum.NewLocal(dir, quorum.Config{SnapshotBytes: 4 << 10, Logger: slog.New(slog.DiscardHandler)})
 	r := &Rig{Meta: meta.NewStore(q), Config: config, Replicas: replica.NewManager(dir), tb: tb}
 	r.Meta.Subscribe(r.follow)
 	if err := r.Meta.Start(); err != nil {
