@@ -46,6 +46,9 @@ func (a *API) listOffset(topic string, req kmsg.ListOffsetsRequestTopicPartition
 	if err := p.CheckEpoch(req.CurrentLeaderEpoch); err != nil {
 		return err
 	}
+	if req.Timestamp != atEarliest {
+		p.Settle()
+	}
 	if resp.Offset, resp.Timestamp, err = offsetAt(p, req.Timestamp, committed); err == nil && resp.Offset >= 0 {
 		resp.LeaderEpoch = p.LeaderEpoch()
 	}

@@ -18,6 +18,12 @@ const (
 	quotaIP       = "ip"
 )
 
+// The orders in which Kafka answers with the parts of an entity and with its limits: clients' tests count on them.
+var (
+	quotaParts  = []string{quotaIP, quotaClientID, quotaUser}
+	quotaLimits = []string{meta.ConsumerByteRate, meta.RequestPercentage, meta.ProducerByteRate, meta.ControllerMutationRate, meta.ConnectionCreationRate}
+)
+
 // How a filter matches the name of a part of an entity.
 const (
 	matchExact   = 0
@@ -75,9 +81,10 @@ type quotaPart struct {
 }
 
 func entityParts(e meta.QuotaEntity) (parts []quotaPart) {
-	for _, p := range []quotaPart{{quotaUser, e.User}, {quotaClientID, e.ClientID}, {quotaIP, e.IP}} {
-		if p.name.Set {
-			parts = append(parts, p)
+	names := map[string]meta.QuotaName{quotaIP: e.IP, quotaClientID: e.ClientID, quotaUser: e.User}
+	for _, kind := range quotaParts {
+		if name := names[kind]; name.Set {
+			parts = append(parts, quotaPart{kind, name})
 		}
 	}
 	return parts
@@ -113,10 +120,12 @@ func quotaEntry(parts []quotaPart, limits meta.Quotas) kmsg.DescribeClientQuotas
 		}
 		entry.Entity = append(entry.Entity, e)
 	}
-	for name, limit := range limits {
-		v := kmsg.NewDescribeClientQuotasResponseEntryValue()
-		v.Key, v.Value = name, limit
-		entry.Values = append(entry.Values, v)
+	for _, name := range quotaLimits {
+		if limit, ok := limits[name]; ok {
+			v := kmsg.NewDescribeClientQuotasResponseEntryValue()
+			v.Key, v.Value = name, limit
+			entry.Values = append(entry.Values, v)
+		}
 	}
 	return entry
 }

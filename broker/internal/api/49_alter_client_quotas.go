@@ -1,6 +1,8 @@
 package api
 
 import (
+	"slices"
+
 	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -18,6 +20,9 @@ func (a *API) alterClientQuotas(c *Call, req *kmsg.AlterClientQuotasRequest, res
 		for _, e := range entry.Entity {
 			r.Entity = append(r.Entity, kmsg.AlterClientQuotasResponseEntryEntity{Type: e.Type, Name: e.Name})
 		}
+		slices.SortStableFunc(r.Entity, func(x, y kmsg.AlterClientQuotasResponseEntryEntity) int {
+			return slices.Index(quotaParts, x.Type) - slices.Index(quotaParts, y.Type)
+		})
 		steps = append(steps, step{
 			decide: func(m *meta.Image) ([]meta.Record, error) {
 				if allowed != nil {

@@ -2,8 +2,11 @@ package group
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // A stream of newcomers closer than the delay must not put off the first generation beyond a member's patience.
@@ -91,3 +94,25 @@ func TestNoSpin(t *testing.T) {
 }
 
 func seq() func() string { n := 0; return func() string { n++; return fmt.Sprint(n) } }
+
+// What a member subscribes to is what every version of a subscription begins with: some clients write the number of a
+// later version and leave out what it added.
+func TestSubscribedByTheBeginning(t *testing.T) {
+	v := kmsg.NewConsumerMemberMetadata()
+	v.Topics = []string{"t"}
+	v.Version = 3
+	whole := v.AppendTo(nil)
+	v.Version = 0
+	short := v.AppendTo(nil)
+	short[1] = 3
+	future := slices.Clone(short)
+	future[0], future[1] = 9, 9
+	for name, metadata := range map[string][]byte{"whole": whole, "short": short, "future": future} {
+		g := newGroup()
+		g.State, g.Generation, g.ProtocolType, g.Protocol, g.Leader = Stable, 3, "consumer", "range", "x-1"
+		g.Restore(&Member{ID: "x-1", SessionTimeout: 10 * time.Second, Protocols: []Protocol{{"range", metadata}}}, start)
+		if !g.Subscribed("t") || g.Subscribed("u") {
+			t.Errorf("%s: t %v, u %v", name, g.Subscribed("t"), g.Subscribed("u"))
+		}
+	}
+}

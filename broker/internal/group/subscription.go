@@ -82,12 +82,24 @@ func (g *Group) Subscribed(topic string) bool {
 		return false
 	}
 	for _, m := range g.Members {
-		v := kmsg.NewConsumerMemberMetadata()
-		if v.ReadFrom(g.metadataOrFirst(m)) != nil || slices.Contains(v.Topics, topic) {
+		topics, err := readTopics(g.metadataOrFirst(m))
+		if err != nil || slices.Contains(topics, topic) {
 			return true
 		}
 	}
 	return false
+}
+
+// readTopics reads no more of a subscription than every version begins with. What follows may be of a version that is
+// not known here, and clients leave it out that write a later version's number.
+func readTopics(metadata []byte) ([]string, error) {
+	first := slices.Clone(metadata)
+	if len(first) >= 2 {
+		first[0], first[1] = 0, 0
+	}
+	v := kmsg.NewConsumerMemberMetadata()
+	err := v.ReadFrom(first)
+	return v.Topics, err
 }
 
 // metadataOrFirst is a member's subscription for the group's protocol, or for the one it likes best before there is one.

@@ -16,6 +16,7 @@ const AllCommitted = -1
 // DeleteBefore makes offset, or the high watermark for AllCommitted, the first that is served, and returns where the
 // partition starts then. ErrOutOfRange: offset is not committed.
 func (p *Partition) DeleteBefore(offset int64) (start int64, err error) {
+	p.Settle()
 	hw, err := p.HighWatermark()
 	if err != nil {
 		return -1, p.wrap(err)

@@ -101,6 +101,27 @@ func (p *Partition) HighWatermark() (int64, error) {
 	return p.high.Load(), nil
 }
 
+// Settle waits until the high watermark covers what is written now, or the disk has failed: a producer that was answered
+// before its records were durable (acks=1) counts on them when it asks where the partition ends.
+func (p *Partition) Settle() {
+	hw, err := p.HighWatermark()
+	if err != nil || !p.cfg.Load().Durable {
+		return
+	}
+	end, err := p.log.EndOffset()
+	if err != nil || end <= hw {
+		return
+	}
+	settled := make(chan struct{})
+	p.log.WhenDurable(end, func(err error) {
+		if err == nil {
+			p.advance(end)
+		}
+		close(settled)
+	})
+	<-settled
+}
+
 // StartOffset is the offset of the first record.
 func (p *Partition) StartOffset() (int64, error) { return p.log.StartOffset() }
 

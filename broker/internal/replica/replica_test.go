@@ -100,6 +100,21 @@ func TestUnsyncedIsNotShown(t *testing.T) {
 	r.Chunk.Release()
 }
 
+// TestTheEndIsSettledBeforeItIsTold: where a producer with acks=1 was answered, the end that it asks for has its record.
+func TestTheEndIsSettledBeforeItIsTold(t *testing.T) {
+	p := manager(t, vfs.NewMem()).Open(ID{}, 0, defaults)
+	p.Settle() // an empty partition keeps nobody
+	for i := range int64(100) {
+		if _, err := produce(p, build(t, batch.None, "a"), 1); err != nil {
+			t.Fatal(err)
+		}
+		p.Settle()
+		if hw, err := p.HighWatermark(); err != nil || hw != i+1 {
+			t.Fatalf("%d records: high watermark %d, %v", i+1, hw, err)
+		}
+	}
+}
+
 func TestProducersMistakesAreNamed(t *testing.T) {
 	patch := func(f func([]byte)) []byte {
 		b := build(t, batch.None, "a", "b")
