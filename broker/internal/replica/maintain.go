@@ -19,7 +19,7 @@ func (p *Partition) DeleteBefore(offset int64) (start int64, err error) {
 	p.Settle()
 	hw, err := p.HighWatermark()
 	if err != nil {
-		return -1, p.wrap(err)
+		return -1, err
 	}
 	if offset == AllCommitted {
 		offset = hw
@@ -31,11 +31,10 @@ func (p *Partition) DeleteBefore(offset int64) (start int64, err error) {
 		return -1, ErrOutOfRange
 	}
 	if err := p.log.DeleteBefore(offset); err != nil {
-		return -1, p.wrap(err)
+		return -1, err
 	}
 	p.notify() // a fetch may wait for what is gone
-	start, err = p.log.StartOffset()
-	return start, p.wrap(err)
+	return p.log.StartOffset()
 }
 
 // Retain deletes what the topic's retention no longer covers.
@@ -46,14 +45,14 @@ func (p *Partition) Retain(now time.Time) error {
 	}
 	hw, err := p.HighWatermark()
 	if err != nil {
-		return p.wrap(err)
+		return err
 	}
 	before, err := p.log.StartOffset()
 	if err != nil {
-		return p.wrap(err)
+		return err
 	}
 	if err := p.log.Retain(cfg.Retention, hw, now); err != nil {
-		return p.wrap(err)
+		return err
 	}
 	if after, err := p.log.StartOffset(); err == nil && after != before {
 		p.notify()
@@ -70,12 +69,12 @@ func (p *Partition) Compact(buffer int, pause func(bytes int) error, now time.Ti
 	}
 	stable, err := p.LastStableOffset()
 	if err != nil {
-		return p.wrap(err)
+		return err
 	}
 	c := cfg.Compaction
 	c.Buffer, c.Pause = buffer, pause
 	_, err = p.log.Compact(c, stable, now)
-	return p.wrap(err)
+	return err
 }
 
 // openers is how many partitions are recovered at once.

@@ -12,7 +12,7 @@ import (
 
 // What a caller can do something about. Errors of storage pass through.
 var (
-	ErrGone              = errors.New("the partition was deleted")
+	ErrGone              = storage.ErrDeleted
 	ErrOutOfRange        = storage.ErrOffsetOutOfRange
 	ErrEpochOld          = errors.New("the leader epoch asked for is older than the partition's")
 	ErrEpochFuture       = errors.New("the leader epoch asked for is not known here yet")
@@ -130,8 +130,7 @@ func (p *Partition) EndOffset() (int64, error) { return p.log.EndOffset() }
 
 // Size is what the partition's records take on disk, in bytes.
 func (p *Partition) Size() (int64, error) {
-	size, err := p.log.Size()
-	return size, p.wrap(err)
+	return p.log.Size()
 }
 
 // EpochEnd answers OffsetForLeaderEpoch (KIP-101): the largest epoch at or below the one asked for, and its end.
@@ -213,12 +212,12 @@ func (p *Partition) AppendMarker(m Marker, now time.Time, done func(Result, erro
 
 func (p *Partition) append(acks int16, durable bool, res Result, done func(Result, error), write func() (storage.Appended, error)) {
 	if _, err := p.HighWatermark(); err != nil { // what is there must be known before something is added
-		done(res, p.wrap(err))
+		done(res, err)
 		return
 	}
 	at, err := write()
 	if err != nil {
-		done(res, p.wrap(err))
+		done(res, err)
 		return
 	}
 	res.BaseOffset = at.BaseOffset
@@ -226,7 +225,7 @@ func (p *Partition) append(acks int16, durable bool, res Result, done func(Resul
 		res.LogAppendTime = at.Time
 	}
 	if res.StartOffset, err = p.log.StartOffset(); err != nil {
-		done(res, p.wrap(err))
+		done(res, err)
 		return
 	}
 	if !durable {
@@ -248,7 +247,7 @@ func (p *Partition) append(acks int16, durable bool, res Result, done func(Resul
 		if err == nil {
 			p.advance(at.NextOffset)
 		}
-		done(res, p.wrap(err))
+		done(res, err)
 	})
 }
 
@@ -261,26 +260,16 @@ func (p *Partition) InTransaction(producerID int64, epoch int16) bool {
 
 // Producers lists the producers that the partition knows, by id.
 func (p *Partition) Producers() ([]storage.Producer, error) {
-	out, err := p.log.Producers()
-	return out, p.wrap(err)
+	return p.log.Producers()
 }
 
 // LastStableOffset is the offset below which consumers that read committed may read.
 func (p *Partition) LastStableOffset() (int64, error) {
 	hw, err := p.HighWatermark()
 	if err != nil {
-		return 0, p.wrap(err)
+		return 0, err
 	}
-	at, err := p.log.LastStableOffset(hw)
-	return at, p.wrap(err)
-}
-
-// wrap tells a deletion from a failure.
-func (p *Partition) wrap(err error) error {
-	if errors.Is(err, storage.ErrClosed) {
-		return ErrGone
-	}
-	return err
+	return p.log.LastStableOffset(hw)
 }
 
 // advance moves the high watermark and tells who waits for it.
@@ -346,14 +335,14 @@ type Read struct {
 func (p *Partition) Read(offset int64, max int, minOne, committed bool) (Read, error) {
 	hw, err := p.HighWatermark()
 	if err != nil {
-		return Read{HighWatermark: -1, LastStable: -1, StartOffset: -1}, p.wrap(err)
+		return Read{HighWatermark: -1, LastStable: -1, StartOffset: -1}, err
 	}
 	out := Read{HighWatermark: hw, LastStable: -1, StartOffset: -1}
 	if out.LastStable, err = p.log.LastStableOffset(hw); err != nil {
-		return out, p.wrap(err)
+		return out, err
 	}
 	if out.StartOffset, err = p.log.StartOffset(); err != nil {
-		return out, p.wrap(err)
+		return out, err
 	}
 	limit := hw
 	if committed {
@@ -362,7 +351,7 @@ func (p *Partition) Read(offset int64, max int, minOne, committed bool) (Read, e
 	if offset > limit {
 		end, err := p.log.EndOffset()
 		if err != nil {
-			return out, p.wrap(err)
+			return out, err
 		}
 		if offset > end {
 			return out, ErrOutOfRange
@@ -370,13 +359,13 @@ func (p *Partition) Read(offset int64, max int, minOne, committed bool) (Read, e
 		return out, nil
 	}
 	if out.Chunk, err = p.log.Read(offset, max, limit, minOne); err != nil || !committed || out.Chunk.Len == 0 {
-		return out, p.wrap(err)
+		return out, err
 	}
 	if out.Aborted, err = p.log.Aborted(offset, out.Chunk.Next); err != nil {
 		out.Chunk.Release()
 		out.Chunk = storage.Chunk{}
 	}
-	return out, p.wrap(err)
+	return out, err
 }
 
 // OffsetForTime finds the first record at or after ts, ms since 1970, that consumers may read. -1, -1: none.

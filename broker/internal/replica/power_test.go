@@ -76,12 +76,12 @@ func TestPowerLossLosesNothingAcknowledged(t *testing.T) {
 		t.Fatal(err)
 	}
 	mu.Lock()
-	crashes = slices.Clone(crashes) // a mark may still be on its way to the disk
+	all := slices.Clone(crashes) // a mark may still be on its way to the disk
 	mu.Unlock()
-	if len(crashes) < 200 {
-		t.Fatalf("only %d crashes: the injector does not see the operations", len(crashes))
+	if len(all) < 200 {
+		t.Fatalf("only %d crashes: the injector does not see the operations", len(all))
 	}
-	for n, c := range crashes {
+	for n, c := range all {
 		m := manager(t, c.fs)
 		for i := range 2 {
 			p := m.Open(ID{Partition: int32(i)}, 0, cfg)

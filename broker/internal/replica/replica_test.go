@@ -207,8 +207,47 @@ func TestDeletedPartitionAnswers(t *testing.T) {
 	if _, err := p.Read(0, 10, true, false); !errors.Is(err, ErrGone) {
 		t.Errorf("read: %v", err)
 	}
+	for what, err := range asked(p) {
+		if !errors.Is(err, ErrGone) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 	if m.Get(ID{}) != nil {
 		t.Error("still there")
+	}
+}
+
+// asked is what questions to a partition fail with.
+func asked(p *Partition) map[string]error {
+	out := map[string]error{}
+	_, out["start"] = p.StartOffset()
+	_, out["end"] = p.EndOffset()
+	_, out["stable"] = p.LastStableOffset()
+	_, out["size"] = p.Size()
+	_, out["producers"] = p.Producers()
+	_, _, out["time"] = p.OffsetForTime(0, true)
+	_, _, out["largest time"] = p.MaxTime(true)
+	_, _, out["epoch"] = p.EpochEnd(0)
+	return out
+}
+
+// TestClosedIsNotDeleted: a broker that stops must not let anybody believe that a partition is gone: a transaction would be
+// complete without its marker.
+func TestClosedIsNotDeleted(t *testing.T) {
+	m := manager(t, vfs.NewMem())
+	p := m.Open(ID{}, 0, defaults)
+	if _, err := produce(p, build(t, batch.None, "a"), -1); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+	failed := asked(p)
+	p.AppendMarker(Marker{ProducerID: 1}, now, func(_ Result, err error) { failed["marker"] = err })
+	for what, err := range failed {
+		if !errors.Is(err, storage.ErrClosed) || errors.Is(err, ErrGone) {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ var (
 	ErrLocked           = errors.New("another process uses the data directory")
 	ErrOffline          = errors.New("the data directory is offline after a failed write or sync")
 	ErrClosed           = errors.New("the log is closed")
+	ErrDeleted          = errors.New("the log was deleted")
 	ErrOffsetOutOfRange = errors.New("offset out of range")
 	ErrDamaged          = errors.New("the log is damaged here")
 )

@@ -461,14 +461,14 @@ func (l *Log) closeFiles() error {
 // deletes knows so durably, and deletes again what is left at the next start. So ten thousand logs go without a sync each.
 func (l *Log) Delete() error {
 	l.mu.Lock()
-	l.closed = ErrClosed
+	l.closed = ErrDeleted
 	l.dir.marks.forget(l.name)
 	waiters := l.waiters
 	l.waiters = nil
 	err := l.closeFiles()
 	l.mu.Unlock()
 	for _, w := range waiters {
-		w.done(ErrClosed)
+		w.done(ErrDeleted)
 	}
 	if _, statErr := l.fs.Stat(l.path); statErr != nil {
 		return err // it never had files

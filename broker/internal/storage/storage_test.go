@@ -419,7 +419,7 @@ func TestDeleteLeavesNothing(t *testing.T) {
 	if err := l.Delete(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Append(records(t, 1, "y"), 0, now); !errors.Is(err, ErrClosed) {
+	if _, err := l.Append(records(t, 1, "y"), 0, now); !errors.Is(err, ErrDeleted) {
 		t.Errorf("append after delete: %v", err)
 	}
 	c.Release()
