@@ -24,34 +24,13 @@ func (g *Groups) Expire() {
 
 func (s *shard) expire(now time.Time, retention time.Duration) {
 	s.mu.Lock()
-	t := s.groupsOf.topics()
 	var records []record
-	for _, m := range s.groups {
-		undecided := s.unstable(m.id)
-		subscribed := map[string]bool{} // by topic
-		for at, o := range m.offsets {
-			if undecided[at] || m.flying[at] > 0 || !m.expired(o, now, retention) {
-				continue
-			}
-			is, known := subscribed[at.topic]
-			if !known {
-				is = m.subscribed(at.topic)
-				subscribed[at.topic] = is
-			}
-			if !is {
-				records = append(records, s.uncommit(m, at))
-			}
+	holding(&s.mu, func() {
+		t := s.groupsOf.topics()
+		for _, m := range s.groups {
+			records = append(records, s.outdated(m, t, now, retention)...)
 		}
-		for at := range m.offsets { // left over where the broker stopped while a topic was deleted
-			if _, partitions := t.Find(at.topic); partitions == 0 && m.flying[at] == 0 {
-				records = append(records, s.uncommit(m, at))
-			}
-		}
-		if m.blank() && len(undecided) == 0 {
-			records = append(records, m.removal()...)
-			s.drop(m)
-		}
-	}
+	})
 	if len(records) == 0 {
 		s.mu.Unlock()
 		return
@@ -61,6 +40,35 @@ func (s *shard) expire(now time.Time, retention time.Duration) {
 			s.groupsOf.cfg.Log.Warn("old offsets may come back after a restart", "error", err)
 		}
 	})
+}
+
+// outdated drops a group's offsets whose time has come, and the group if nothing is left, and returns the records that say so.
+func (s *shard) outdated(m *managed, t topics, now time.Time, retention time.Duration) (records []record) {
+	undecided := s.unstable(m.id)
+	subscribed := map[string]bool{} // by topic
+	for at, o := range m.offsets {
+		if undecided[at] || m.flying[at] > 0 || !m.expired(o, now, retention) {
+			continue
+		}
+		is, known := subscribed[at.topic]
+		if !known {
+			is = m.subscribed(at.topic)
+			subscribed[at.topic] = is
+		}
+		if !is {
+			records = append(records, s.uncommit(m, at))
+		}
+	}
+	for at := range m.offsets { // left over where the broker stopped while a topic was deleted
+		if _, partitions := t.Find(at.topic); partitions == 0 && m.flying[at] == 0 {
+			records = append(records, s.uncommit(m, at))
+		}
+	}
+	if m.blank() && len(undecided) == 0 {
+		records = append(records, m.removal()...)
+		s.drop(m)
+	}
+	return records
 }
 
 // blank tells whether a group holds nothing: no member, nobody on the way in, no offset.

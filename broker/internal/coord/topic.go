@@ -11,6 +11,7 @@ import (
 
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
+	"github.com/leatstream/leat/internal/obs"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"golang.org/x/sync/errgroup"
 )
@@ -113,7 +114,18 @@ func (t *topic[S]) at(index int32) (S, error) {
 	if stale != none {
 		stale.close()
 	}
-	return s, s.load()
+	return s, t.load(s)
+}
+
+// load loads a shard. One that panics cannot be read: that is no reason for the broker not to start.
+func (t *topic[S]) load(s S) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			obs.Panicked(t.cfg.Log, "loading a partition of "+t.name, p)
+			err = kerr.CoordinatorNotAvailable
+		}
+	}()
+	return s.load()
 }
 
 // peek is the shard of a partition if there is one, loaded or not.

@@ -58,33 +58,36 @@ func (s *txnShard) close() {
 
 // load reads the partition, once, and goes on where the broker was interrupted.
 func (s *txnShard) load() error {
+	interrupted, err := s.read()
+	for _, x := range interrupted {
+		s.mu.Lock()
+		s.advance(x)
+	}
+	return err
+}
+
+// read reads the partition, and returns the transactions that are decided and have not ended.
+func (s *txnShard) read() (interrupted []*tracked, err error) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.loaded {
-		s.mu.Unlock()
-		return nil
+		return nil, nil
 	}
 	if err := s.log.replay(func(h *batch.Header, r *batch.Record) {
 		if err := s.restore(r); err != nil { // one record is not worth all transactions of the partition
 			s.txnsOf.cfg.Log.Error("a record of the transactions topic cannot be read and is passed over", "offset", h.BaseOffset+int64(r.OffsetDelta), "error", err)
 		}
 	}, nil); err != nil {
-		s.mu.Unlock()
-		return err
+		return nil, err
 	}
 	s.loaded = true
-	var interrupted []*tracked
 	for _, x := range s.txns {
 		s.arm(x)
 		if x.Preparing() {
 			interrupted = append(interrupted, x)
 		}
 	}
-	s.mu.Unlock()
-	for _, x := range interrupted {
-		s.mu.Lock()
-		s.advance(x)
-	}
-	return nil
+	return interrupted, nil
 }
 
 func (s *txnShard) restore(r *batch.Record) error {
@@ -107,6 +110,14 @@ func (s *txnShard) restore(r *batch.Record) error {
 // move takes a transactional id to its next state, and gives the lock back. done is called when that is durable, or with
 // the reason why it is not. Then what the state asks for is done.
 func (s *txnShard) move(x *tracked, next *txn.Txn, done func(error)) {
+	var settle func()
+	holding(&s.mu, func() { settle = s.write(x, next, done) })
+	s.mu.Unlock()
+	settle()
+}
+
+// write is move up to where the lock is given back.
+func (s *txnShard) write(x *tracked, next *txn.Txn, done func(error)) (settle func()) {
 	r := txnRecord(next)
 	if next.State == txn.Dead {
 		r.value = nil
@@ -127,8 +138,7 @@ func (s *txnShard) move(x *tracked, next *txn.Txn, done func(error)) {
 	if x.State == txn.Dead {
 		delete(s.txns, x.ID)
 	}
-	s.mu.Unlock()
-	settle()
+	return settle
 }
 
 // finish takes a transaction to its outcome, and gives the lock back. done is called when all markers were tried, or with
@@ -200,7 +210,9 @@ func (s *txnShard) advance(x *tracked) {
 	}
 	ending := x.ending
 	x.ending = nil
-	s.move(x, x.Complete(s.txnsOf.cfg.Clock()), func(error) {})
+	var next *txn.Txn
+	holding(&s.mu, func() { next = x.Complete(s.txnsOf.cfg.Clock()) })
+	s.move(x, next, func(error) {})
 	for _, done := range ending {
 		done(nil)
 	}
@@ -301,22 +313,19 @@ func (s *txnShard) arm(x *tracked) {
 	s.timer.Reset(wait)
 }
 
-// passTime lets time pass for a transactional id. false: it panicked; that must not end the timer of the others.
-func (s *txnShard) passTime(x *tracked, now time.Time, expiration time.Duration) (next *txn.Txn, ok bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			obs.Panicked(s.txnsOf.cfg.Log, "the timer of a transaction", p)
-		}
-	}()
-	return x.Tick(now, expiration), true
-}
-
 // tick lets time pass for every transactional id.
 func (s *txnShard) tick() {
-	s.mu.Lock()
-	s.armed = time.Time{}
 	now, expiration := s.txnsOf.cfg.Clock(), s.expiration()
-	var due []*tracked
+	for _, x := range s.due(now) {
+		s.pass(x, now, expiration)
+	}
+}
+
+// due lists who has something to do, and arms the timer for the others.
+func (s *txnShard) due(now time.Time) (due []*tracked) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.armed = time.Time{}
 	for _, x := range s.txns {
 		if at := s.deadline(x); !at.IsZero() && !now.Before(at) {
 			due = append(due, x)
@@ -324,21 +333,32 @@ func (s *txnShard) tick() {
 		}
 		s.arm(x)
 	}
-	s.mu.Unlock()
-	for _, x := range due {
-		s.mu.Lock()
-		x.retry = time.Time{}
-		switch next, ok := s.passTime(x, now, expiration); {
-		case s.closed || !ok:
-			s.mu.Unlock()
-		case next != nil:
-			s.move(x, next, func(error) {})
-		case x.rewrite:
-			x.rewrite = false
-			s.move(x, x.Txn, func(error) {})
-		default:
-			s.arm(x)
-			s.advance(x)
+	return due
+}
+
+// pass lets time pass for one. If that panics it must not end the timer of the others.
+func (s *txnShard) pass(x *tracked, now time.Time, expiration time.Duration) {
+	defer func() {
+		if p := recover(); p != nil {
+			obs.Panicked(s.txnsOf.cfg.Log, "the timer of a transaction", p)
 		}
+	}()
+	s.mu.Lock()
+	var next *txn.Txn
+	holding(&s.mu, func() {
+		x.retry = time.Time{}
+		next = x.Tick(now, expiration)
+	})
+	switch {
+	case s.closed:
+		s.mu.Unlock()
+	case next != nil:
+		s.move(x, next, func(error) {})
+	case x.rewrite:
+		x.rewrite = false
+		s.move(x, x.Txn, func(error) {})
+	default:
+		s.arm(x)
+		s.advance(x)
 	}
 }
