@@ -353,14 +353,15 @@ func (l *Log) epochs() []epochStart {
 	return all
 }
 
-// LastStableOffset is the offset below which every transaction is decided, given the high watermark.
+// LastStableOffset is the offset below which every transaction is decided, given the high watermark. What an open transaction
+// has lost to a later start does not count.
 func (l *Log) LastStableOffset(high int64) (int64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.usable(); err != nil {
 		return 0, err
 	}
-	return l.writers.lastStable(high), nil
+	return max(l.start, l.writers.lastStable(high)), nil
 }
 
 // Aborted lists the aborted transactions with records in [from, to), where to is at most the last stable offset.

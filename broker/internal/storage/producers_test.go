@@ -56,6 +56,24 @@ func TestSequences(t *testing.T) {
 	}
 }
 
+// TestAnOpenTransactionBelowTheStart: what is gone holds nobody up below where the log begins, but what is left of it does.
+func TestAnOpenTransactionBelowTheStart(t *testing.T) {
+	l := openDir(t, vfs.NewMem()).OpenLog("t-0", LogConfig{})
+	for seq := range int32(4) {
+		if _, err := l.AppendClient(sentBatch(1, 0, seq, 1, true), 0, 0, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, start := range []int64{0, 2, 4} {
+		if err := l.DeleteBefore(start); err != nil {
+			t.Fatal(err)
+		}
+		if stable, err := l.LastStableOffset(4); err != nil || stable != start {
+			t.Errorf("the log begins at %d, its last stable offset is %d (%v)", start, stable, err)
+		}
+	}
+}
+
 // TestTransactions reads as a script: each line is what happens, and what it leads to.
 func TestTransactions(t *testing.T) {
 	l := openDir(t, vfs.NewMem()).OpenLog("t-0", LogConfig{})
