@@ -65,7 +65,7 @@ type Txn struct {
 	Updated    time.Time
 	V2         bool // the client of the last event bumps its epoch with every transaction (KIP-890)
 
-	last int16 // epoch before Producer.Epoch that may try again; -1: none. Not kept, as in Kafka
+	last int16 // epoch before Producer.Epoch that may try again; -1: none. Not kept
 }
 
 // New is a transactional id that nobody used yet.
@@ -73,9 +73,15 @@ func New(id string) *Txn {
 	return &Txn{ID: id, Producer: NoProducer, PreviousID: -1, NextID: -1, State: Empty, last: -1}
 }
 
-// Restore is a Txn that was read back.
+// Restore is a Txn that was read back. A producer whose last transaction gave it the next epoch may not have heard of it: it
+// may try again, as before.
 func Restore(t Txn) *Txn {
 	t.last = -1
+	if t.V2 && (t.Preparing() || t.Completed()) {
+		if t.last = t.Producer.Epoch - 1; t.last < 0 {
+			t.last = maxEpoch
+		}
+	}
 	slices.SortFunc(t.Partitions, compare)
 	return &t
 }
