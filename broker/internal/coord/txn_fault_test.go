@@ -79,6 +79,10 @@ func TestAFullDiskDelaysTransactions(t *testing.T) {
 		t.Fatalf("%+v %v", x, err)
 	}
 
+	if err := wait(t, func(done func(error)) { r.API.Txns.Enlist(ctx, "tx0", c.p.ID, c.p.Epoch, "t", 2, true, done) }); !errors.Is(err, kerr.NotEnoughReplicas) {
+		t.Errorf("who writes hears of a coordinator: %v", err)
+	}
+
 	disk.set(r, "t") // it can be, and the markers cannot be written
 	if err := wait(t, end); err != nil {
 		t.Fatal(err)

@@ -186,7 +186,8 @@ func (t *Txns) Enlist(ctx context.Context, id string, producerID int64, epoch in
 		switch {
 		case errors.Is(err, kerr.ProducerFenced): // it is not for those who write
 			err = kerr.InvalidProducerEpoch
-		case errors.Is(err, kerr.ConcurrentTransactions) && !implicit: // clients that old know nothing of it
+		case errors.Is(err, kerr.ConcurrentTransactions) && !implicit, // clients that old know nothing of it
+			errors.Is(err, kerr.CoordinatorNotAvailable), errors.Is(err, kerr.NotCoordinator): // words that producers do not know
 			err = kerr.NotEnoughReplicas
 		}
 		done(err)
