@@ -94,6 +94,9 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 		Budget:     budget(p.config),
 		Idle:       p.config.Millis("connections.max.idle.ms"),
 		Limits:     connectionLimits(p.config),
+
+		SendBuffer:    int(p.config.Int("socket.send.buffer.bytes")),
+		ReceiveBuffer: int(p.config.Int("socket.receive.buffer.bytes")),
 	}, p.logger)
 	n.meta.Subscribe(func(old, image *meta.Image) {
 		if !image.SameBrokerConfig(old, p.node) {

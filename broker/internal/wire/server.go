@@ -18,7 +18,23 @@ type Config struct {
 	RequestMax int           // largest produce request, bytes; other requests have limits of their own
 	Budget     int64         // memory for requests under way, bytes
 	Idle       time.Duration // without a request, then a connection is closed
+	// What the kernel keeps of a connection at most, bytes; 0 or less: as much as it thinks right.
+	SendBuffer, ReceiveBuffer int
 	Limits
+}
+
+// buffer tells the kernel how much to keep of a connection.
+func (cfg Config) buffer(nc net.Conn) {
+	tcp, ok := nc.(*net.TCPConn)
+	if !ok {
+		return
+	}
+	if cfg.SendBuffer > 0 {
+		_ = tcp.SetWriteBuffer(cfg.SendBuffer) // fails only if the connection is gone already, which whoever reads it notices
+	}
+	if cfg.ReceiveBuffer > 0 {
+		_ = tcp.SetReadBuffer(cfg.ReceiveBuffer)
+	}
 }
 
 // Server serves connections of any number of listeners.
@@ -93,6 +109,7 @@ func (s *Server) Serve(l net.Listener, door Door) error {
 
 // ServeConn serves one connection in the background.
 func (s *Server) ServeConn(nc net.Conn, door Door) {
+	s.cfg.buffer(nc)
 	c := newConn(s, nc, door)
 	ok, limit := s.admit(c)
 	if ok {
