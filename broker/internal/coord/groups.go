@@ -104,7 +104,7 @@ func newID() string {
 // Join lets a member in. done gets the answer, once, perhaps later.
 func (g *Groups) Join(ctx context.Context, id string, j group.Join, done func(*group.Joined, error)) {
 	low, high := g.cfg.Broker.Millis("group.min.session.timeout.ms"), g.cfg.Broker.Millis("group.max.session.timeout.ms")
-	if j.SessionTimeout < low || j.SessionTimeout > high {
+	if id != "" && (j.SessionTimeout < low || j.SessionTimeout > high) { // that a group has no name is told first
 		done(nil, kerr.InvalidSessionTimeout)
 		return
 	}
