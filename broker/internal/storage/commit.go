@@ -130,7 +130,7 @@ func (c *commits) commit(logs []*Log) {
 		c.alone(together)
 		return
 	}
-	err := c.dir.failIfSync(w.commit(together))
+	err := c.dir.failIfSync(w.commit(len(together), together))
 	if err != nil && !errors.Is(err, errSync) {
 		for _, t := range tails {
 			_ = t.segment.release()
@@ -186,7 +186,6 @@ func (w *wal) read(logs []*Log, tails []loose) error {
 			return err
 		}
 	}
-	w.buf = sealBlock(w.buf, w.next, len(tails))
 	return nil
 }
 

@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"cmp"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -31,11 +32,11 @@ const (
 
 	walMemoryBytes = 64 << 10 // of each where the files are memory
 
-	walFileMagic  = 0x6c657731 // "lew1"
-	walFileSum    = 16         // where the checksum of the first page is
+	walFileMagic  = 0x6c657732 // "lew2"
+	walFileSum    = 24         // where the checksum of the first page is
 	walEnded      = 1
-	walBlockMagic = 0x6c657762 // "lewb"
-	walBlockHead  = 4 + 4 + 8 + 4 + 4
+	walBlockMagic = 0x6c657763 // "lewc"
+	walBlockHead  = 4 + 4 + 8 + 8 + 4 + 4
 	walEntryHead  = 2 + 8 + 8 + 4
 )
 
@@ -61,12 +62,14 @@ type walFile struct {
 
 	odd   bool            // of a size that is not used any more, or damaged: it goes when it is free
 	first uint64          // sequence of its first block; 0: it has none that counts
+	salt  uint64          // in each of its blocks since it was begun: nobody who writes records knows it
 	full  bool            // waits until its logs are synced
 	logs  map[string]*Log // with something in it that a start would write back, until it begins anew, by name; nil: as a start found it
 }
 
 // walBlock is what one sync made durable.
 type walBlock struct {
+	salt     uint64
 	sequence uint64
 	entries  []walEntry
 }
@@ -188,26 +191,28 @@ func (f *walFile) begin(first uint64, ended bool) error {
 	if ended {
 		be.PutUint32(page[12:], walEnded)
 	}
+	rand.Read(page[16:walFileSum]) //nolint:errcheck // it never fails
 	be.PutUint32(page[walFileSum:], crc32.Checksum(page[:walFileSum], castagnoli))
 	if _, err := f.f.WriteAt(page, 0); err != nil {
 		return err
 	}
-	f.pos = walPage
+	f.pos, f.salt = walPage, be.Uint64(page[16:])
 	return syncFailed(f.f.SyncData())
 }
 
-// commit writes the block in buf and makes it durable. Only one goroutine commits, and ready said yes. A write that fails is
-// as if nothing had been; only after a failed sync (errSync) nobody knows.
-func (w *wal) commit(logs []*Log) error {
+// commit writes the block in buf, with so many entries, and makes it durable. Only one goroutine commits, and ready said yes.
+// A write that fails is as if nothing had been; only after a failed sync (errSync) nobody knows.
+func (w *wal) commit(entries int, logs []*Log) error {
 	w.mu.Lock()
 	file := w.active
 	w.mu.Unlock()
-	if file == nil || file.pos+int64(len(w.buf)) > w.bytes {
+	if file == nil || file.pos+wholePages(int64(len(w.buf))) > w.bytes {
 		var err error
 		if file, err = w.turn(); err != nil {
 			return err
 		}
 	}
+	w.buf = sealBlock(w.buf, file.salt, w.next, entries)
 	if _, err := file.f.WriteAt(w.buf, file.pos); err != nil {
 		return fmt.Errorf("%s: %w", file.path, err)
 	}
@@ -314,8 +319,7 @@ func (w *wal) forget(l *Log) error {
 			return err
 		}
 		w.buf, _ = appendEntry(beginBlock(w.buf), l.name, walForget, 0, 0)
-		w.buf = sealBlock(w.buf, w.next, 1)
-		return w.dir.failIfSync(w.commit(nil))
+		return w.dir.failIfSync(w.commit(1, nil))
 	})
 }
 
@@ -392,37 +396,37 @@ func appendEntry(b []byte, log string, base, pos int64, n int) (block, data []by
 }
 
 // sealBlock writes the head and fills the block up to whole pages.
-func sealBlock(b []byte, sequence uint64, entries int) []byte {
+func sealBlock(b []byte, salt, sequence uint64, entries int) []byte {
 	be := binary.BigEndian
 	be.PutUint32(b, walBlockMagic)
-	be.PutUint64(b[8:], sequence)
-	be.PutUint32(b[16:], uint32(entries))
-	be.PutUint32(b[20:], uint32(len(b)-walBlockHead))
+	be.PutUint64(b[8:], salt)
+	be.PutUint64(b[16:], sequence)
+	be.PutUint32(b[24:], uint32(entries))
+	be.PutUint32(b[28:], uint32(len(b)-walBlockHead))
 	be.PutUint32(b[4:], crc32.Checksum(b[8:], castagnoli))
-	if over := len(b) % walPage; over > 0 {
-		b = append(b, make([]byte, walPage-over)...)
-	}
-	return b
+	return append(b, make([]byte, wholePages(int64(len(b)))-int64(len(b)))...)
 }
+
+func wholePages(n int64) int64 { return (n + walPage - 1) / walPage * walPage }
 
 // blockSize is that of the block whose head b is, in whole pages. false: it is none.
 func blockSize(head []byte) (int64, bool) {
 	be := binary.BigEndian
-	length := int64(be.Uint32(head[20:]))
+	length := int64(be.Uint32(head[28:]))
 	if be.Uint32(head) != walBlockMagic || length > walBlockMax {
 		return 0, false
 	}
-	return (walBlockHead + length + walPage - 1) / walPage * walPage, true
+	return wholePages(walBlockHead + length), true
 }
 
 // readBlock decodes a block. false: it is not whole. The entries are views of b.
 func readBlock(b []byte) (walBlock, bool) {
 	be := binary.BigEndian
-	count, length := int(be.Uint32(b[16:])), int(be.Uint32(b[20:]))
+	count, length := int(be.Uint32(b[24:])), int(be.Uint32(b[28:]))
 	if length > len(b)-walBlockHead || crc32.Checksum(b[8:walBlockHead+length], castagnoli) != be.Uint32(b[4:]) {
 		return walBlock{}, false
 	}
-	block := walBlock{sequence: be.Uint64(b[8:])}
+	block := walBlock{salt: be.Uint64(b[8:]), sequence: be.Uint64(b[16:])}
 	rest := b[walBlockHead : walBlockHead+length]
 	for range count {
 		e, more, ok := readEntry(rest)
@@ -465,7 +469,7 @@ type found struct {
 }
 
 // scanWAL reads a file and calls fn with each block that counts. Without its first page none does, unless they begin at
-// the first place for one. A block is valid until fn returns.
+// the first place for one, where nothing else than a block can be. A block is valid until fn returns.
 func scanWAL(name string, r io.ReaderAt, size int64, fn func(walBlock) error) (found, error) {
 	w := found{name: name}
 	buf := make([]byte, walPage, walBlockMax+2*walPage)
@@ -474,8 +478,9 @@ func scanWAL(name string, r io.ReaderAt, size int64, fn func(walBlock) error) (f
 	}
 	be := binary.BigEndian
 	w.headed = be.Uint32(buf) == walFileMagic && crc32.Checksum(buf[:walFileSum], castagnoli) == be.Uint32(buf[walFileSum:])
+	var salt uint64
 	if w.headed {
-		w.first = be.Uint64(buf[4:])
+		w.first, salt = be.Uint64(buf[4:]), be.Uint64(buf[16:])
 		w.next = w.first
 		if be.Uint32(buf[12:]) == walEnded {
 			return w, nil
@@ -492,9 +497,9 @@ func scanWAL(name string, r io.ReaderAt, size int64, fn func(walBlock) error) (f
 			block, ok = readBlock(b)
 		}
 		if ok && !w.headed && at == walPage {
-			w.first, w.next, w.hole = block.sequence, block.sequence, true
+			w.first, w.next, salt, w.hole = block.sequence, block.sequence, block.salt, true
 		}
-		if !ok || block.sequence < w.next || block.sequence > w.next && !missing || w.next == 0 {
+		if !ok || block.salt != salt || block.sequence < w.next || block.sequence > w.next && !missing || w.next == 0 {
 			missing = true
 			at += walPage
 			continue

@@ -234,7 +234,7 @@ func TestFailedWALWriteIsNoFailure(t *testing.T) {
 func FuzzWAL(f *testing.F) {
 	b, data := appendEntry(beginBlock(nil), "t-0", 7, 9, 5)
 	copy(data, "hello")
-	block := sealBlock(b, 1, 1)
+	block := sealBlock(b, 7, 1, 1)
 	f.Add(append(make([]byte, walPage), block...))
 	f.Add(append(append(make([]byte, walPage), block...), block...))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -301,6 +301,47 @@ func BenchmarkDirtyLogs(b *testing.B) {
 					b.Fatal(err)
 				}
 			})
+		}
+	}
+}
+
+// TestRecordsThatLookLikeBlocks has a client write records in which every page of the write-ahead log that holds them would
+// be a block of its own. Such pages are left behind when the file is used again, and a start looks at them.
+func TestRecordsThatLookLikeBlocks(t *testing.T) {
+	const pages = 2
+	fake, data := appendEntry(beginBlock(nil), "victim", 0, 0, 200)
+	copy(data, "not what the victim wrote")
+	fake = sealBlock(fake, 7, 1<<40, 1)
+	shift := 0
+	for _, aligned := range []bool{false, true} { // the first time to find where in a page the value begins
+		mem := vfs.NewCrashableMem()
+		d := openWAL(t, mem, 64<<10)
+		victim, evil := d.OpenLog("victim", LogConfig{}), d.OpenLog("evil", LogConfig{})
+		durable := func(l *Log, value string) {
+			t.Helper()
+			mustAppend(t, l, records(t, 1, value))
+			if err := l.Sync(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		durable(victim, "of the victim")
+		value := strings.Repeat("-", shift) + strings.Repeat(string(fake), pages)
+		durable(evil, value)
+		if !aligned {
+			raw, err := readFile(mem, "data/wal/0.wal")
+			if err != nil {
+				t.Fatal(err)
+			}
+			shift = walPage - bytes.Index(raw, fake)%walPage
+			continue
+		}
+		for first := d.wal.files[0]; first.pos > 2*walPage; { // until the file is used again, and what it held before is behind
+			durable(victim, strings.Repeat("x", 2000))
+		}
+		d = openWAL(t, mem.CrashClone(vfs.CrashCloneCfg{}), 64<<10)
+		got, err := readAll(d.OpenLog("victim", LogConfig{}), 0, 1)
+		if err != nil || len(got) == 0 || got[0] != "of the victim" || len(d.Damage()) > 0 {
+			t.Errorf("the victim has %.40q: %v, %v", got, err, d.Damage())
 		}
 	}
 }
