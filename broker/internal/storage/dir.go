@@ -45,6 +45,8 @@ type Dir struct {
 	commits commits
 	wal     wal
 
+	closing chan struct{} // closed when nothing in the background need be tried again
+
 	mu      sync.Mutex
 	offline error
 	damaged []error
@@ -71,7 +73,7 @@ func OpenDirWAL(fs vfs.FS, path string, bytes int64) (*Dir, error) {
 		}
 		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
 	}
-	d := &Dir{fs: fs, path: path, lock: lock, workers: make(chan struct{}, syncWorkers)}
+	d := &Dir{fs: fs, path: path, lock: lock, workers: make(chan struct{}, syncWorkers), closing: make(chan struct{})}
 	d.useFiles()
 	d.wal.changed.L = &d.wal.mu
 	d.commits.dir, d.wal.dir, d.wal.bytes, d.wal.next = d, d, bytes/walPage*walPage, 1
@@ -104,6 +106,28 @@ func makeDir(fs vfs.FS, path string) error {
 		return errors.Join(err, d.Close())
 	}
 	return errors.Join(syncFailed(d.Sync()), d.Close())
+}
+
+// makeOwn makes a directory in this one. One that is there may have been left by a process that was killed before the name was
+// durable.
+func (d *Dir) makeOwn(path string) error {
+	there, err := exists(d.fs, path)
+	switch {
+	case err != nil:
+		return err
+	case there:
+		return syncDir(d.fs, d.path)
+	}
+	return makeDir(d.fs, path)
+}
+
+// exists tells whether there is such a file. An error says that nobody knows.
+func exists(fs vfs.FS, path string) (bool, error) {
+	_, err := fs.Stat(path)
+	if errors.Is(err, iofs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // errSync marks a failed sync: unlike a file that could not be opened, it says that something may be lost.
@@ -157,6 +181,7 @@ func (d *Dir) Logs() ([]string, error) {
 
 // Close waits for syncs in flight and gives the lock back. Logs are closed by their owners before.
 func (d *Dir) Close() error {
+	close(d.closing)
 	d.syncing.Wait()
 	return errors.Join(d.closeMarks(), d.wal.close(), d.lock.Close())
 }

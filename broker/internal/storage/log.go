@@ -213,7 +213,7 @@ func (l *Log) usable() error {
 		return nil
 	}
 	if err := l.load(); err != nil {
-		return err
+		return l.dir.failIfSync(err)
 	}
 	l.loaded = true
 	return nil
@@ -224,7 +224,7 @@ func (l *Log) active() *segment { return l.segments[len(l.segments)-1] }
 // writable returns the segment that takes size more bytes of records from time at, rolling to a new one when it is time.
 func (l *Log) writable(size, at int64, now time.Time) (*segment, error) {
 	if len(l.segments) == 0 {
-		if err := makeDir(l.fs, l.path); err != nil {
+		if err := l.dir.makeOwn(l.path); err != nil {
 			return nil, err
 		}
 		return l.roll(l.start, now)
@@ -431,6 +431,11 @@ func (l *Log) Close() error {
 	defer l.mu.Unlock()
 	for l.syncing {
 		l.idle.Wait() // it may still write marks
+	}
+	for _, s := range l.segments { // what came meanwhile may be durable in the write-ahead log only, which ends
+		if err == nil && s.file != nil && s.synced < s.x.size {
+			err = s.sync(s.file)
+		}
 	}
 	if err == nil && l.loaded && len(l.segments) > 0 && l.dir.Offline() == nil {
 		err = l.closeMark()

@@ -274,6 +274,11 @@ func (l *Log) recoverSegment(s *segment, size int64, last bool) error {
 		return err
 	}
 	s.synced = s.x.size
+	if size == 0 { // whoever created it may have been killed before its name was durable
+		if err := syncDir(l.fs, l.path); err != nil {
+			return err
+		}
+	}
 	if s.x.size >= size { // more than the file holds: what is missing is damage, and its offsets are not given again
 		return nil
 	}
@@ -332,7 +337,7 @@ func (l *Log) setAside(s *segment, end, size int64) error {
 	if _, err := s.file.WriteAt(make([]byte, len(tail)), end); err != nil {
 		return err
 	}
-	return s.file.Sync()
+	return syncFailed(s.file.Sync())
 }
 
 // cutAtGap looks for a segment that ends before the next begins. Where nothing after the gap was ever marked durable, a

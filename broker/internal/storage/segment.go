@@ -7,6 +7,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,7 +47,8 @@ type segment struct {
 	hints [4]struct{ offset, pos int64 }
 	hint  int
 
-	refs atomic.Int64 // readers of file, and one for the log itself
+	refs     atomic.Int64 // readers of file, and one for the log itself
+	flushing sync.Mutex   // held while file is synced
 }
 
 func (l *Log) newSegment(base int64) *segment {
@@ -100,6 +102,25 @@ func (s *segment) rolled(producers []byte) {
 
 // size is the bytes of whole batches in the segment.
 func (s *segment) size() int64 { return s.x.size }
+
+// sync makes durable what file, which is that of the segment, holds.
+func (s *segment) sync(file vfs.File) error {
+	return s.flush(file.SyncData)
+}
+
+// flush has the system write the segment's file. It tells of a write that failed only once: whoever comes next must not
+// take its silence for success.
+func (s *segment) flush(how func() error) error {
+	s.flushing.Lock()
+	defer s.flushing.Unlock()
+	if err := s.log.dir.Offline(); err != nil {
+		return err
+	}
+	if err := how(); err != nil {
+		return s.log.dir.fail(syncFailed(err))
+	}
+	return nil
+}
 
 // writeIndex writes the index file, which is also the mark up to which the segment is durable: everything that it covers
 // must have been synced before.

@@ -109,8 +109,16 @@ func (l *Log) checkpoint() error {
 
 // syncDirty syncs segments and notes how far they are durable in their own files.
 func (l *Log) syncDirty(dirty []unsynced) error {
-	if err := syncFiles(dirty); err != nil {
-		return l.dir.fail(err)
+	for _, d := range dirty {
+		if d.from == d.size || d.file == nil {
+			continue
+		}
+		if err := d.segment.sync(d.file); err != nil {
+			return err
+		}
+	}
+	if err := l.dir.Offline(); err != nil { // of a file that was closed nothing else tells
+		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -170,18 +178,6 @@ func (l *Log) dirty() []unsynced {
 		out = append(out, d)
 	}
 	return out
-}
-
-func syncFiles(dirty []unsynced) error {
-	for _, d := range dirty {
-		if d.from == d.size || d.file == nil {
-			continue
-		}
-		if err := d.file.SyncData(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // writeMarks lets the marks on disk follow what was synced. They may lag: that one could not be written costs the next

@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	iofs "io/fs"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -121,16 +123,22 @@ func (w *wal) hasRoom() bool {
 // free finds the file that is to be used next: always the oldest, so that a block that says what is to be forgotten outlives
 // what it is about. nil: its logs are not synced yet. The caller holds the lock.
 func (w *wal) free() *walFile {
-	var oldest *walFile
-	for _, f := range w.files {
-		if f != w.active && (oldest == nil || f.first < oldest.first) {
-			oldest = f
+	for {
+		var oldest *walFile
+		for _, f := range w.files {
+			if f != w.active && (oldest == nil || f.first < oldest.first) {
+				oldest = f
+			}
 		}
+		if oldest == nil || oldest.full {
+			return nil
+		}
+		if !oldest.odd {
+			return oldest
+		}
+		w.files = slices.DeleteFunc(w.files, func(f *walFile) bool { return f == oldest })
+		_ = errors.Join(oldest.f.Close(), w.dir.fs.Remove(oldest.path)) // else the next start has it once more
 	}
-	if oldest == nil || oldest.full {
-		return nil
-	}
-	return oldest
 }
 
 // create makes one more file. Until it is there logs are synced by themselves.
@@ -151,7 +159,7 @@ func (w *wal) create() {
 func (w *wal) newFile() (*walFile, error) {
 	fs := w.dir.fs
 	dir := fs.PathJoin(w.dir.path, walDir)
-	if err := makeDir(fs, dir); err != nil {
+	if err := w.dir.makeOwn(dir); err != nil {
 		return nil, err
 	}
 	w.mu.Lock()
@@ -365,8 +373,10 @@ func (w *wal) restart() error {
 func (w *wal) close() error {
 	var errs []error
 	slices.SortFunc(w.files, func(a, b *walFile) int { return cmp.Compare(a.first, b.first) }) // as free says
+	keep := w.dir.Offline() != nil
 	for _, f := range w.files {
-		if f.first > 0 && w.dir.Offline() == nil {
+		keep = keep || f.full // some of it could not be synced; what is newer may say what of it is to be forgotten
+		if f.first > 0 && !keep {
 			errs = append(errs, f.begin(w.next, true))
 		}
 		errs = append(errs, f.f.Close())
@@ -544,8 +554,8 @@ func notEOF(err error) error {
 // nothing: until that is done, beside, the files stay as they are.
 func (d *Dir) recoverWAL() error {
 	dir := d.fs.PathJoin(d.path, walDir)
-	if _, err := d.fs.Stat(dir); err != nil {
-		return nil //nolint:nilerr // there never was one
+	if there, err := exists(d.fs, dir); !there {
+		return err // there never was one
 	}
 	names, err := d.fs.List(dir)
 	if err != nil {
@@ -641,22 +651,32 @@ func (w *wal) settle(f *walFile, segments []string) {
 	defer w.mu.Unlock()
 	defer w.changed.Broadcast()
 	f.full = failed.err != nil
-	if failed.err == nil && f.odd { // of a size that is not used any more
-		w.files = slices.DeleteFunc(w.files, func(x *walFile) bool { return x == f })
-		_ = errors.Join(f.f.Close(), w.dir.fs.Remove(f.path)) // else the next start has it once more
-	}
 }
 
-// syncFile syncs a file that may be gone by now.
+// descriptorRetry is when a file is tried again that could not be opened because the process has too many open.
+const descriptorRetry = 100 * time.Millisecond
+
+// syncFile syncs a file that may be gone by now. If it cannot be told that what it held is durable, the directory is offline.
 func (d *Dir) syncFile(path string) error {
 	f, err := d.fs.Open(path) // which, unlike the other, creates no file
-	if err != nil {
-		if _, missing := d.fs.Stat(path); missing != nil {
-			return nil //nolint:nilerr // gone
+	for errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		select {
+		case <-d.closing:
+			return err
+		case <-time.After(descriptorRetry):
+			f, err = d.fs.Open(path)
 		}
-		return err
 	}
-	return d.failIfSync(errors.Join(syncFailed(f.SyncData()), f.Close()))
+	if errors.Is(err, iofs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return d.fail(err)
+	}
+	if err := errors.Join(f.SyncData(), f.Close()); err != nil {
+		return d.fail(syncFailed(err))
+	}
+	return nil
 }
 
 // replayer writes ranges back into segments.
@@ -718,8 +738,8 @@ func (r *replayer) file(e walEntry) (vfs.File, error) {
 		r.touched[path] = true
 		return f, nil
 	}
-	if _, err := fs.Stat(path); err != nil {
-		return nil, nil //nolint:nilerr // gone
+	if there, err := exists(fs, path); !there {
+		return nil, err
 	}
 	if len(r.open) >= replayOpen {
 		if err := r.close(); err != nil {
