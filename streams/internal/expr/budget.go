@@ -21,7 +21,7 @@ const (
 	maxSteps  = 100_000  // bodies of predicates that one evaluation may run, beside one for each byte of the record
 	maxBytes  = 8 << 20  // that loops and variables of one evaluation may make, beside copies of the record
 	maxText   = 8 << 20  // bytes of one text
-	maxTime   = time.Second
+	maxTime   = 10 * time.Second
 )
 
 const (
