@@ -116,6 +116,12 @@ func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
 	}
 	now := a.clock()
 	p.left += len(todo)
+	var untold []*replica.Partition
+	defer func() { // when all is appended, so that a fetch of several partitions gets it at once
+		for _, part := range untold {
+			part.Tell()
+		}
+	}()
 	for _, w := range todo {
 		t := &p.topics[w.topic]
 		at := &t.partitions[w.partition]
@@ -135,11 +141,15 @@ func (a *API) produce(c *Call, body []byte, reply func(Reply, error)) {
 			continue
 		}
 		done := func(res replica.Result, err error) { p.done(at, res, err) }
+		news := false
 		if transactional == "" {
-			part.Append(w.records, acks, replica.NotAsked, now, done)
-			continue
+			news = part.Append(w.records, acks, replica.NotAsked, now, done)
+		} else {
+			news = a.appendTransactional(c, transactional, t, at.index, part, w.records, acks, done)
 		}
-		a.appendTransactional(c, transactional, t, at.index, part, w.records, acks, done)
+		if news {
+			untold = append(untold, part)
+		}
 	}
 	p.done(nil, replica.Result{}, nil)
 }

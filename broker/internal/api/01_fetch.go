@@ -5,8 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 	"sync"
-	"time"
 
 	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/quota"
@@ -54,8 +54,8 @@ func (a *API) fetch(c *Call, body []byte, reply func(Reply, error)) {
 	limit := max(min(int(req.maxBytes), int(a.Config.Int("fetch.max.bytes"))), 0)
 	limit = a.fetchRoom(c, limit)
 	req.minBytes = min(req.minBytes, int32(min(limit, math.MaxInt32))) // more than fits is not waited for
-	f := &fetching{api: a, call: c, req: req, session: session, wanted: wanted, limit: limit, reply: reply, subscribed: map[*replica.Partition]struct{}{}}
-	f.start(c.Context)
+	f := &fetching{api: a, call: c, req: req, session: session, wanted: wanted, limit: limit, reply: reply}
+	f.start()
 }
 
 // fetching is one fetch, perhaps parked.
@@ -68,68 +68,69 @@ type fetching struct {
 	limit   int
 	reply   func(Reply, error)
 
-	mu         sync.Mutex
-	subscribed map[*replica.Partition]struct{}
-	trying     bool // an attempt is under way; news while it is mean another
-	news       bool
-	finished   bool
-	expired    bool
-	timer      *time.Timer
+	mu       sync.Mutex
+	trying   bool // an attempt is under way; news while it is mean another
+	news     bool
+	finished bool
+	expired  bool
+
+	// Of one that was parked. Set before others know of it.
+	subscribed []*replica.Partition
 	stopWatch  func() bool
+	wait       wait
 }
 
 // start answers at once or parks until there is enough to answer with, the wait is over, or the connection is gone.
-func (f *fetching) start(ctx context.Context) {
+func (f *fetching) start() {
 	f.expired = f.req.maxWait <= 0 || len(f.wanted) == 0
 	f.trying = true
-	if f.attempt() {
+	results := resultsPool.Get().(*[]fetched)
+	defer giveBack(results)
+	if f.attempt(results) {
 		return
 	}
-	f.mu.Lock()
-	f.stopWatch = context.AfterFunc(ctx, f.expire)
-	f.timer = time.AfterFunc(f.req.maxWait, f.expire)
-	f.mu.Unlock()
-	for _, w := range f.wanted {
-		if p, err := f.api.partition(w.name, w.id, w.index); err == nil {
-			f.mu.Lock()
-			f.subscribed[p] = struct{}{}
-			f.mu.Unlock()
-			p.Subscribe(f)
-		}
+	f.subscribed = make([]*replica.Partition, len(*results))
+	for i, r := range *results {
+		f.subscribed[i] = r.from
+	}
+	f.stopWatch = context.AfterFunc(f.call.Context, f.expire)
+	f.api.waits.add(f, f.req.maxWait)
+	missed := false
+	for _, r := range *results {
+		missed = r.from.Subscribe(f, r.read.News) || missed
 	}
 	f.mu.Lock()
-	f.news = true // what came between the attempt and the subscriptions
+	f.news = f.news || missed
 	f.mu.Unlock()
-	f.try()
+	f.try(results)
 }
 
+// expire ends the wait: what there is now is the answer.
 func (f *fetching) expire() {
 	f.mu.Lock()
-	f.expired, f.news = true, true
-	again := !f.trying
-	f.trying = true
+	f.expired = true
 	f.mu.Unlock()
-	if again {
-		f.try()
-	}
+	f.PartitionChanged()
 }
 
-// PartitionChanged is called by partitions that were subscribed to.
+// PartitionChanged is called by partitions that were subscribed to. The answer is made and sent on the goroutine that calls,
+// unless another one is at it.
 func (f *fetching) PartitionChanged() {
 	f.mu.Lock()
 	f.news = true
-	again := !f.trying && !f.finished
-	if again {
-		f.trying = true
-	}
+	busy := f.trying || f.finished
+	f.trying = true
 	f.mu.Unlock()
-	if again {
-		go f.try() // not on the goroutine that syncs the log
+	if busy {
+		return
 	}
+	results := resultsPool.Get().(*[]fetched)
+	defer giveBack(results)
+	f.try(results)
 }
 
 // try repeats attempts as long as there is news. Only one goroutine is in it.
-func (f *fetching) try() {
+func (f *fetching) try(results *[]fetched) {
 	defer f.api.answerPanic(f.call, f.reply)
 	for {
 		f.mu.Lock()
@@ -140,42 +141,45 @@ func (f *fetching) try() {
 		}
 		f.news = false
 		f.mu.Unlock()
-		if f.attempt() {
+		if f.attempt(results) {
 			return
 		}
 	}
 }
 
-// attempt reads every partition, and replies if that is enough.
-func (f *fetching) attempt() bool {
+// resultsPool has memory for results, which a fetch does not hold while it is parked.
+var resultsPool = sync.Pool{New: func() any { return new([]fetched) }}
+
+func giveBack(results *[]fetched) {
+	clear(*results)
+	*results = (*results)[:0]
+	resultsPool.Put(results)
+}
+
+// attempt reads every partition, and replies if that is enough. Else results is what it found, without records.
+func (f *fetching) attempt(results *[]fetched) bool {
 	f.mu.Lock()
 	expired := f.expired
 	f.mu.Unlock()
-	results, size, failed := f.read()
+	size, failed := f.read(results)
 	if size < int(f.req.minBytes) && !failed && !expired {
-		release(results)
+		release(*results)
 		return false
 	}
 	f.mu.Lock()
 	f.finished = true
-	if f.timer != nil {
-		f.timer.Stop()
-		f.stopWatch()
-	}
-	subscribed := f.subscribed
 	f.mu.Unlock()
-	for p := range subscribed {
-		p.Unsubscribe(f)
-	}
+	f.unpark()
+	found := *results
 	if f.session != nil {
-		results = f.session.sent(results, f.req.fullSession())
+		found = f.session.sent(found, f.req.fullSession())
 	}
-	for _, r := range results {
+	for _, r := range found {
 		if r.read.Chunk.Len > 0 {
 			r.from.Traffic().SentBytes.Add(int64(r.read.Chunk.Len))
 		}
 	}
-	reply := f.req.encode(f.call, sessionID(f.session), results)
+	reply := f.req.encode(f.call, sessionID(f.session), found)
 	reply.Mute = f.api.throttle(f.call, quota.Fetch, reply.Size())
 	binary.BigEndian.PutUint32(reply.Bytes[len(f.call.head):], uint32(millis(reply.Mute))) // the throttle time is the first field behind the header
 	reply.Free = true
@@ -183,8 +187,21 @@ func (f *fetching) attempt() bool {
 	return true
 }
 
+// unpark ends what a parked fetch waits for.
+func (f *fetching) unpark() {
+	if f.stopWatch == nil {
+		return
+	}
+	f.stopWatch()
+	f.api.waits.remove(f)
+	for _, p := range f.subscribed {
+		p.Unsubscribe(f)
+	}
+}
+
 // read reads the wanted partitions in turn: the first with data gives one batch at least, whatever the limits (KIP-74).
-func (f *fetching) read() (results []fetched, size int, failed bool) {
+func (f *fetching) read(results *[]fetched) (size int, failed bool) {
+	*results = slices.Grow((*results)[:0], len(f.wanted))
 	left := f.limit
 	var refused error
 	for i, w := range f.wanted {
@@ -207,9 +224,9 @@ func (f *fetching) read() (results []fetched, size int, failed bool) {
 		failed = failed || err != nil
 		size += res.read.Chunk.Len
 		left -= res.read.Chunk.Len
-		results = append(results, res)
+		*results = append(*results, res)
 	}
-	return results, size, failed
+	return size, failed
 }
 
 func release(results []fetched) {
@@ -327,13 +344,12 @@ func (r *fetchRequest) encodePartitionHead(w *writer, p fetched) {
 // byTopic groups neighbours of one topic.
 func byTopic(results []fetched) [][]fetched {
 	var groups [][]fetched
+	first := 0
 	for i, r := range results {
-		if i > 0 && r.name == results[i-1].name && r.id == results[i-1].id {
-			last := len(groups) - 1
-			groups[last] = append(groups[last], r)
-			continue
+		if i+1 == len(results) || r.name != results[i+1].name || r.id != results[i+1].id {
+			groups = append(groups, results[first:i+1])
+			first = i + 1
 		}
-		groups = append(groups, []fetched{r})
 	}
 	return groups
 }

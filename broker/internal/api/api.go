@@ -36,6 +36,7 @@ type API struct {
 	Advertised func(c *Call) (host string, port int32)
 
 	sessions  sessionCache
+	waits     waits
 	enlisting enlisting
 }
 
@@ -108,7 +109,7 @@ type Reply struct {
 	Inserts []Insert
 	Empty   bool          // no response at all (acks=0)
 	Mute    time.Duration // for how long no further request is read from the connection
-	Free    bool          // the goroutine that replies has nothing else to do: it may send
+	Free    bool          // the goroutine that replies may send what the socket takes at once
 }
 
 // Insert is a range of a file that goes into a reply before Bytes[At].

@@ -10,7 +10,8 @@
 // Must not know: sockets, frames, files. wire calls it, broker wires it to the rooms below.
 //
 // Goroutines and locks: Serve runs on the goroutine that read the request, requests of a connection one after the other.
-// A parked call is finished by whoever has the answer. Fetch sessions have a mutex for the cache and one each.
+// A parked call is finished by whoever has the answer: a fetch by the request that appended what it waits for, else on a
+// goroutine of its own. All parked fetches share one timer. Fetch sessions have a mutex for the cache and one each.
 //
 // Tested by: stories through a running broker (broker/testdata), a walk over every key and version with damaged bytes
 // and a bound on allocation, a model of fetch sessions.

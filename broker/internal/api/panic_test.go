@@ -20,7 +20,7 @@ func TestPanicsOffTheConnection(t *testing.T) {
 	for name, answer := range map[string]func(reply func(Reply, error)){
 		"a fetch that was parked": func(reply func(Reply, error)) {
 			f := &fetching{api: quiet, call: &Call{}, req: &fetchRequest{}, wanted: []*wantedPartition{{}}, reply: reply, news: true, trying: true}
-			f.try()
+			f.try(new([]fetched))
 		},
 		"the last answer of a produce": func(reply func(Reply, error)) {
 			p := &producing{api: quiet, call: &Call{}, reply: reply, acks: -1, left: 1, topics: []producedTopic{{partitions: []produced{{err: wordless{}}}}}}

@@ -39,12 +39,11 @@ func notTransactional(records []byte) error {
 }
 
 // appendTransactional appends a batch whose producer is in a transaction. The first of them for a partition asks the
-// coordinator, which may take time: it is copied out of the frame.
-func (a *API) appendTransactional(c *Call, id string, t *producedTopic, index int32, part *replica.Partition, raw []byte, acks int16, done func(replica.Result, error)) {
+// coordinator, which may take time: it is copied out of the frame. untold is that of Append.
+func (a *API) appendTransactional(c *Call, id string, t *producedTopic, index int32, part *replica.Partition, raw []byte, acks int16, done func(replica.Result, error)) (untold bool) {
 	h, err := batch.ReadHeader(raw)
 	if err != nil || !h.Transactional() || h.ProducerID < 0 { // the checks of Append find the words for it
-		part.Append(raw, acks, replica.NotAsked, a.clock(), done)
-		return
+		return part.Append(raw, acks, replica.NotAsked, a.clock(), done)
 	}
 	key := enlistKey{part, h.ProducerID, h.ProducerEpoch}
 	e := &a.enlisting
@@ -52,8 +51,7 @@ func (a *API) appendTransactional(c *Call, id string, t *producedTopic, index in
 	queue, asked := e.waiting[key]
 	if !asked && part.InTransaction(h.ProducerID, h.ProducerEpoch) {
 		e.mu.Unlock()
-		part.Append(raw, acks, replica.NotAsked, a.clock(), done)
-		return
+		return part.Append(raw, acks, replica.NotAsked, a.clock(), done)
 	}
 	own := bytes.Clone(raw)
 	if e.waiting == nil {
@@ -64,16 +62,18 @@ func (a *API) appendTransactional(c *Call, id string, t *producedTopic, index in
 			done(replica.Result{}, err)
 			return
 		}
-		part.Append(own, acks, since, a.clock(), done)
+		if part.Append(own, acks, since, a.clock(), done) {
+			part.Tell()
+		}
 	})
 	e.mu.Unlock()
 	if asked {
-		return
+		return false
 	}
 	since, err := part.EndOffset()
 	if err != nil {
 		e.answer(key, replica.NotAsked, err)
-		return
+		return false
 	}
 	name := t.name
 	if topic := topicOf(a.Meta.Image(), t.name, t.id); topic != nil {
@@ -82,6 +82,7 @@ func (a *API) appendTransactional(c *Call, id string, t *producedTopic, index in
 	a.Txns.Enlist(c.Context, id, h.ProducerID, h.ProducerEpoch, name, index, c.Version >= produceImplicit, func(err error) {
 		e.answer(key, since, abortable(err, c.Version, produceAbortable))
 	})
+	return false
 }
 
 // answer lets those who wait go on, in their order. Who comes meanwhile waits behind them.

@@ -11,7 +11,8 @@
 //
 // Called by: api (produce, fetch, list offsets), coord (internal topics), broker (opening and deleting).
 // Goroutines and locks: a Partition has one mutex, never held while it calls the log or a callback; callbacks come from
-// the caller's goroutine or from the one that syncs the log.
+// the caller's goroutine or from the one that syncs the log. Who waits is told by Tell on the goroutine that appended, or by
+// a goroutine each where others wait for that one.
 //
 // Tested by: tests on a crashable file system and with a failing one.
 package replica

@@ -33,7 +33,7 @@ func (p *Partition) DeleteBefore(offset int64) (start int64, err error) {
 	if err := p.log.DeleteBefore(offset); err != nil {
 		return -1, err
 	}
-	p.notify() // a fetch may wait for what is gone
+	p.tellLater() // a fetch may wait for what is gone
 	return p.log.StartOffset()
 }
 
@@ -55,7 +55,7 @@ func (p *Partition) Retain(now time.Time) error {
 		return err
 	}
 	if after, err := p.log.StartOffset(); err == nil && after != before {
-		p.notify()
+		p.tellLater()
 	}
 	return nil
 }

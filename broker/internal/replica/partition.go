@@ -40,8 +40,8 @@ type Config struct {
 	Compaction      storage.Compaction // without what the node has for all partitions
 }
 
-// Waiter is told that a partition has news: a higher high watermark, or that it is gone.
-// It is called often and with no lock held, and must not block.
+// Waiter is told that a partition has news: a higher high watermark, or that it is gone. It may use what it is told at once,
+// on the goroutine that tells, but must not block. No lock is held, and others are told meanwhile.
 type Waiter interface{ PartitionChanged() }
 
 // Partition is the local copy of one partition, which leads.
@@ -53,6 +53,8 @@ type Partition struct {
 	high atomic.Int64 // high watermark; -1 until the log was looked at
 
 	traffic Traffic
+
+	news atomic.Int64 // how often there was some
 
 	mu      sync.Mutex
 	gone    bool
@@ -158,14 +160,15 @@ const NotAsked = -1
 // Append checks one batch of a producer, writes it, and calls done once: for acks=all (-1) when it is durable and
 // visible, else when it is written. It may call done before it returns. A batch that was there already is answered with
 // its first offset. since is EndOffset as it was before the coordinator said that the batch is part of a transaction, or
-// NotAsked: then the transaction must be open here.
-func (p *Partition) Append(raw []byte, acks int16, since int64, now time.Time, done func(Result, error)) {
+// NotAsked: then the transaction must be open here. If the batch is visible already when it returns, untold is true: who
+// called it calls Tell, when all that belongs together is appended.
+func (p *Partition) Append(raw []byte, acks int16, since int64, now time.Time, done func(Result, error)) (untold bool) {
 	cfg := p.cfg.Load()
 	received := len(raw)
 	raw, shop, err := prepare(raw, cfg, now)
 	if err != nil {
 		done(Result{}, err)
-		return
+		return false
 	}
 	if shop != nil {
 		defer shop.giveBack()
@@ -174,7 +177,7 @@ func (p *Partition) Append(raw []byte, acks int16, since int64, now time.Time, d
 	if cfg.LogAppendTime {
 		res.LogAppendTime = now.UnixMilli()
 	}
-	p.append(acks, cfg.Durable, res, done, func() (storage.Appended, error) {
+	return p.append(acks, cfg.Durable, res, done, func() (storage.Appended, error) {
 		at, err := p.log.AppendClient(raw, p.epoch, since, now)
 		if err == nil && !at.Repeated {
 			p.traffic.ReceivedBytes.Add(int64(received))
@@ -210,15 +213,15 @@ func (p *Partition) AppendMarker(m Marker, now time.Time, done func(Result, erro
 	})
 }
 
-func (p *Partition) append(acks int16, durable bool, res Result, done func(Result, error), write func() (storage.Appended, error)) {
+func (p *Partition) append(acks int16, durable bool, res Result, done func(Result, error), write func() (storage.Appended, error)) (untold bool) {
 	if _, err := p.HighWatermark(); err != nil { // what is there must be known before something is added
 		done(res, err)
-		return
+		return false
 	}
 	at, err := write()
 	if err != nil {
 		done(res, err)
-		return
+		return false
 	}
 	res.BaseOffset = at.BaseOffset
 	if at.Repeated && res.LogAppendTime >= 0 {
@@ -226,29 +229,26 @@ func (p *Partition) append(acks int16, durable bool, res Result, done func(Resul
 	}
 	if res.StartOffset, err = p.log.StartOffset(); err != nil {
 		done(res, err)
-		return
+		return false
 	}
 	if !durable {
 		p.written(at.NextOffset-at.BaseOffset, at.NextOffset)
-		p.advance(at.NextOffset)
+		untold = p.raise(at.NextOffset)
 		done(res, nil)
-		return
+		return untold
 	}
 	if acks != -1 {
 		done(res, nil)
-		p.log.WhenDurable(at.NextOffset, func(err error) {
-			if err == nil {
-				p.advance(at.NextOffset)
-			}
-		})
-		return
 	}
 	p.log.WhenDurable(at.NextOffset, func(err error) {
 		if err == nil {
 			p.advance(at.NextOffset)
 		}
-		done(res, err)
+		if acks == -1 {
+			done(res, err)
+		}
 	})
+	return false
 }
 
 // InTransaction tells whether a producer has an open transaction here, in this epoch. A log that cannot be read has none:
@@ -274,43 +274,56 @@ func (p *Partition) LastStableOffset() (int64, error) {
 
 // advance moves the high watermark and tells who waits for it.
 func (p *Partition) advance(to int64) {
+	if p.raise(to) {
+		p.tellLater()
+	}
+}
+
+// raise moves the high watermark, and says whether that is news, which then is to be told.
+func (p *Partition) raise(to int64) bool {
 	for {
 		hw := p.high.Load()
 		if hw >= to {
-			return
+			return false
 		}
 		if p.high.CompareAndSwap(hw, to) {
-			break
+			return true
 		}
 	}
-	p.notify()
 }
 
-func (p *Partition) notify() {
-	p.mu.Lock()
-	if len(p.waiters) == 0 {
-		p.mu.Unlock()
-		return
+// Tell tells who waits for the partition that there is news: one of them on this goroutine, which spares the wake-up of
+// another, and the others on goroutines of their own.
+func (p *Partition) Tell() {
+	if one := p.tell(true); one != nil {
+		one.PartitionChanged()
 	}
-	waiters := make([]Waiter, 0, len(p.waiters))
+}
+
+// tellLater is Tell where others wait for this goroutine, such as that which syncs the log.
+func (p *Partition) tellLater() { p.tell(false) }
+
+// tell starts a goroutine for everybody who waits, but for one if the caller tells that one itself.
+func (p *Partition) tell(self bool) (one Waiter) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.news.Add(1)
 	for w := range p.waiters {
-		waiters = append(waiters, w)
+		if self && one == nil {
+			one = w
+			continue
+		}
+		go w.PartitionChanged()
 	}
-	p.mu.Unlock()
-	for _, w := range waiters {
-		w.PartitionChanged()
-	}
+	return one
 }
 
-// Subscribe has w told of news until Unsubscribe.
-func (p *Partition) Subscribe(w Waiter) {
+// Subscribe has w told of news until Unsubscribe. known is the news that w has read; missed says that there was more since.
+func (p *Partition) Subscribe(w Waiter, known int64) (missed bool) {
 	p.mu.Lock()
-	gone := p.gone
+	defer p.mu.Unlock()
 	p.waiters[w] = struct{}{}
-	p.mu.Unlock()
-	if gone {
-		w.PartitionChanged()
-	}
+	return p.news.Load() != known
 }
 
 // Unsubscribe ends what Subscribe began.
@@ -326,6 +339,7 @@ type Read struct {
 	HighWatermark int64
 	LastStable    int64
 	StartOffset   int64
+	News          int64             // for Subscribe
 	Aborted       []storage.Aborted // transactions with records in Chunk that were aborted, if committed was asked for
 }
 
@@ -333,11 +347,12 @@ type Read struct {
 // batch whole if minOne. committed: nothing beyond the last stable offset, and with the list of what was aborted. The
 // caller releases the chunk. ErrOutOfRange comes with the watermark and the start.
 func (p *Partition) Read(offset int64, max int, minOne, committed bool) (Read, error) {
+	news := p.news.Load() // before what it is about
 	hw, err := p.HighWatermark()
 	if err != nil {
 		return Read{HighWatermark: -1, LastStable: -1, StartOffset: -1}, err
 	}
-	out := Read{HighWatermark: hw, LastStable: -1, StartOffset: -1}
+	out := Read{HighWatermark: hw, LastStable: -1, StartOffset: -1, News: news}
 	if out.LastStable, err = p.log.LastStableOffset(hw); err != nil {
 		return out, err
 	}
@@ -400,6 +415,6 @@ func (p *Partition) delete() error {
 	p.gone = true
 	p.mu.Unlock()
 	err := p.log.Delete()
-	p.notify()
+	p.tellLater()
 	return err
 }

@@ -66,7 +66,7 @@ func TestAcknowledgedIsVisibleAndSurvivesPowerLoss(t *testing.T) {
 	m := manager(t, fs)
 	p := m.Open(ID{Partition: 1}, 0, defaults)
 	news := make(signal, 1)
-	p.Subscribe(news)
+	p.Subscribe(news, 0)
 	for i := range 5 {
 		r, err := produce(p, build(t, batch.None, "a", "b"), -1)
 		if err != nil || r.BaseOffset != int64(2*i) {
@@ -88,7 +88,7 @@ func TestUnsyncedIsNotShown(t *testing.T) {
 	m := manager(t, vfs.NewMem())
 	p := m.Open(ID{}, 0, defaults)
 	news := make(signal, 1)
-	p.Subscribe(news)
+	p.Subscribe(news, 0)
 	if _, err := produce(p, build(t, batch.None, "a"), 1); err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestDeletedPartitionAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	news := make(signal, 1)
-	p.Subscribe(news)
+	p.Subscribe(news, 0)
 	if err := m.Delete(ID{}); err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ var (
 )
 
 // conn is one connection. Its goroutine reads and serves requests, and sends what is ready then; an answer that comes later
-// is sent by a goroutine of its own.
+// is sent by a goroutine of its own, or by who has it.
 type conn struct {
 	server   *Server
 	nc       net.Conn

@@ -9,9 +9,10 @@
 //
 // Must not know: what requests mean (api), topics, storage beyond a range of a file.
 //
-// Called by: broker. Goroutines and locks: one a connection, which reads, serves, and sends what is ready; an answer that
-// comes later is sent by a goroutine of its own. A request that is parked holds neither, and a socket that waits for a
-// request holds no buffer. At most pipeline requests of a connection are under way.
+// Called by: broker. Goroutines and locks: one a connection, which reads, serves, and sends what is ready. An answer that
+// comes later is sent by a goroutine of its own; a small one that may be is sent by who has it, as far as the socket takes
+// it at once, so that nobody waits for a slow client. A request that is parked holds no goroutine, and a socket that waits
+// for a request no buffer. At most pipeline requests of a connection are under way.
 //
 // Tested by: damaged, oversized, truncated and slow frames over real sockets; order under parking; sendfile against a copy.
 package wire

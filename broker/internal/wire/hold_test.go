@@ -1,11 +1,14 @@
 package wire_test
 
 import (
+	"fmt"
+	"net"
 	"runtime"
 	"testing"
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/api/apitest"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // keepsWorking asks again and again while others try to hold what it needs.
@@ -143,5 +146,56 @@ func TestFetchesOfOneConnectionAnswerInTurn(t *testing.T) {
 		if got := x.next()[3]; got != i+1 {
 			t.Fatalf("answer to %d, not to %d", got, i+1)
 		}
+	}
+}
+
+// TestAConsumerThatReadsNothingHoldsNoProducer: whoever appends answers the polls that wait for it, as far as their sockets
+// take that at once. What a slow consumer does read is whole.
+func TestAConsumerThatReadsNothingHoldsNoProducer(t *testing.T) {
+	const records, size = 700, 12 << 10 // more than the socket takes
+	r := rig(t)
+	r.Topic("t", 1)
+	r.Unsynced("t")
+	s := serve(t, r.API, defaults)
+	x, producer := s.dial(), s.dial()
+	if err := x.Conn.(*net.TCPConn).SetReadBuffer(256 << 10); err != nil {
+		t.Fatal(err)
+	}
+	poll := longPoll(time.Hour)
+	poll.Topics[0].Partitions[0].PartitionMaxBytes = 1 // a batch each
+	polls := make(chan struct{}, records)
+	asking := make(chan error, 1)
+	go func() {
+		defer close(asking)
+		for i := range int64(records) {
+			<-polls
+			poll.Topics[0].Partitions[0].FetchOffset = i
+			if _, err := x.Write(framed(apitest.Frame(poll, int32(i)))); err != nil {
+				asking <- err
+				return
+			}
+		}
+	}()
+	req := kmsg.NewPtrProduceRequest()
+	req.Version, req.Acks = 9, -1
+	for i := range records {
+		polls <- struct{}{} // it is read before or after what it is for is appended
+		p := kmsg.NewProduceRequestTopicPartition()
+		p.Records = apitest.Batch(t, fmt.Sprintf("%0*d", size, i))
+		req.Topics = []kmsg.ProduceRequestTopic{{Topic: "t", Partitions: []kmsg.ProduceRequestTopicPartition{p}}}
+		producer.ask(req)
+	}
+	for next := int64(0); next < records; {
+		resp := apitest.Body(t, poll, x.next()).(*kmsg.FetchResponse)
+		values, after := apitest.Values(t, resp.Topics[0].Partitions[0].RecordBatches, next)
+		for i, v := range values {
+			if v != fmt.Sprintf("%0*d", size, next+int64(i)) {
+				t.Fatalf("record %d is %.20q…", next+int64(i), v)
+			}
+		}
+		next = max(next, after)
+	}
+	x.Close()
+	for range asking {
 	}
 }

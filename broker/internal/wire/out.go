@@ -49,13 +49,49 @@ func (c *conn) ready(p *pending, r api.Reply, err error) {
 		c.muted = latest(c.muted, time.Now().Add(r.Mute))
 	}
 	alone := !c.serving && !c.writing && c.queue[0] == p
+	now := alone && r.Free && p.small() && !c.failed && c.in.raw != nil
+	c.writing = c.writing || now
 	c.mu.Unlock()
 	switch {
-	case alone && r.Free:
-		c.flush()
+	case now:
+		c.sendNow(p)
 	case alone:
 		go c.flush()
 	}
+}
+
+// small tells whether a response fits into one write.
+func (p *pending) small() bool {
+	return p.err == nil && !p.reply.Empty && len(p.reply.Inserts) == 0 && frameLength+len(p.reply.Bytes) <= joinMax
+}
+
+// sendNow sends a small response from a goroutine that others wait for: what the socket does not take at once is sent by a
+// goroutine of its own. Who calls it has set writing.
+func (c *conn) sendNow(p *pending) {
+	joined := frames.get(joinMax)
+	b := binary.BigEndian.AppendUint32(joined.b[:0], uint32(p.reply.Size()))
+	b = append(b, p.reply.Bytes...)
+	err := c.patience()
+	if err == nil {
+		b, err = c.tryWrite(b)
+	}
+	if err == nil && len(b) > 0 {
+		go c.sendRest(p, joined, b)
+		return
+	}
+	frames.put(joined)
+	c.gone([]*pending{p}, err)
+	if c.due() != nil {
+		go c.sendReady()
+	}
+}
+
+// sendRest goes on where sendNow had to stop.
+func (c *conn) sendRest(p *pending, joined *frame, rest []byte) {
+	err := c.write(rest)
+	frames.put(joined)
+	c.gone([]*pending{p}, err)
+	c.sendReady()
 }
 
 // served says that the connection's goroutine no longer looks: it flushes next, or serves the next request before.
@@ -65,58 +101,75 @@ func (c *conn) served() {
 	c.mu.Unlock()
 }
 
-// flush sends the answers that are ready and have none before them that is not. After a failure it only gives back what
-// they hold.
+// flush sends the answers that are ready and have none before them that is not.
 func (c *conn) flush() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.writing {
-		return
-	}
+	busy := c.writing
 	c.writing = true
-	for {
-		n := 0
-		for n < len(c.queue) && c.queue[n].ready {
-			n++
-		}
-		if n == 0 {
-			break
-		}
-		batch := c.queue[:n]
-		failed := c.failed
-		c.mu.Unlock()
-		bytes := 0
+	c.mu.Unlock()
+	if !busy {
+		c.sendReady()
+	}
+}
+
+// sendReady is flush for who has set writing. After a failure it only gives back what answers hold.
+func (c *conn) sendReady() {
+	for batch := c.due(); batch != nil; batch = c.due() {
 		var err error
-		if !failed {
+		if !c.failed {
 			err = c.send(batch)
 		}
-		for _, p := range batch {
-			if !failed && err == nil {
-				c.server.stats.answered(p)
-			}
-			bytes += len(p.reply.Bytes)
-			p.reply.Release()
-		}
-		if err != nil {
-			c.report(err)
-			c.cancel(errClosing)
-			c.close() // the reading side notices
-		}
-		c.mu.Lock()
-		c.failed = c.failed || err != nil
-		c.unsent -= bytes
-		clear(batch)
-		if c.queue = c.queue[n:]; len(c.queue) == 0 {
-			c.queue = batch[:0]
-		}
-		select {
-		case c.sent <- struct{}{}:
-		default:
-		}
+		c.gone(batch, err)
+	}
+}
+
+// due are the answers that can be sent. With none, writing is over.
+func (c *conn) due() []*pending {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := 0
+	for n < len(c.queue) && c.queue[n].ready {
+		n++
+	}
+	if n > 0 {
+		return c.queue[:n]
 	}
 	c.writing = false
 	if len(c.queue) == 0 && c.empty != nil {
 		c.empty.Broadcast()
+	}
+	return nil
+}
+
+// gone removes answers from the front of the queue: they were sent, or could not be.
+func (c *conn) gone(batch []*pending, err error) {
+	bytes := 0
+	for _, p := range batch {
+		if !c.failed && err == nil {
+			c.server.stats.answered(p)
+		}
+		bytes += len(p.reply.Bytes)
+		p.reply.Release()
+	}
+	if err != nil {
+		c.report(err)
+		c.cancel(errClosing)
+		c.close() // the reading side notices
+	}
+	c.mu.Lock()
+	c.failed = c.failed || err != nil
+	c.unsent -= bytes
+	n := len(batch)
+	clear(c.queue[:n])
+	if n < len(c.queue) {
+		c.queue = c.queue[n:]
+	} else {
+		c.queue = c.queue[:0]
+	}
+	c.mu.Unlock()
+	select {
+	case c.sent <- struct{}{}:
+	default:
 	}
 }
 

@@ -128,6 +128,14 @@ func (r *Rig) Topic(name string, partitions int32) [16]byte {
 	return id
 }
 
+// Unsynced lets consumers see what is appended to a topic before it is durable, as Kafka's defaults have it.
+func (r *Rig) Unsynced(topic string) {
+	t := r.Meta.Image().Topic(topic)
+	for i := range t.Partitions {
+		r.Replicas.Get(replica.ID{Topic: t.ID, Partition: int32(i)}).Configure(replica.Config{MaxMessageBytes: 64 << 20})
+	}
+}
+
 // Append puts a batch of records into a partition and waits until it is visible.
 func (r *Rig) Append(topic string, partition int32, values ...string) {
 	r.tb.Helper()
