@@ -205,9 +205,6 @@ func (f *benchFlags) run(ctx context.Context, std stdio) error {
 
 // sides are the cluster that is measured, and the one that it is compared with.
 func (f *benchFlags) sides() ([]cluster, error) {
-	if f.load.Kind == "raw" && len(f.secure) > 0 {
-		return nil, usageError("raw writes its own requests, on plain connections without authentication\n  hint: produce, consume and e2e take a --client-config")
-	}
 	if f.compare == "" {
 		return []cluster{f.cluster}, nil
 	}

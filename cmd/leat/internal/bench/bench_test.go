@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"crypto/x509/pkix"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -11,8 +12,12 @@ import (
 	"time"
 
 	"github.com/leatstream/leat/broker/brokertest"
+	"github.com/leatstream/leat/broker/brokertest/certs"
+	"github.com/leatstream/leat/internal/kafka"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
 )
 
 func load(kind, addr string) *Load {
@@ -83,6 +88,60 @@ func TestAnInterruptedRunRemovesItsTopic(t *testing.T) {
 	}
 	if left := topics(t, addr); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
+	}
+}
+
+// TestRawGoesThroughEveryDoor that a client of the same options goes through, and through none that it does not.
+func TestRawGoesThroughEveryDoor(t *testing.T) {
+	ca, dir := certs.NewCA(t, "ours"), t.TempDir()
+	trust := ca.Truststore(t, dir, "ca.pem")
+	key := ca.Make(t, pkix.Name{CommonName: "broker"}).Keystore(t, dir, "broker.pem")
+	c := brokertest.Start(t, 1, brokertest.Listen("SASL_SSL://127.0.0.1:0", "SSL://127.0.0.1:0", "SASL_PLAINTEXT://127.0.0.1:0"), brokertest.Properties(map[string]string{
+		"ssl.keystore.location": key, "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256", "sasl.jaas.config": `M required user_alice="secret";`,
+	}))
+	const alice = `M required username="alice" password="secret";`
+	addUser(t, c.Addrs()[2], map[string]string{"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.jaas.config": alice}, "alice", "secret")
+	for door, p := range []map[string]string{
+		{"security.protocol": "SASL_SSL", "ssl.truststore.location": trust, "sasl.mechanism": "SCRAM-SHA-256", "sasl.jaas.config": alice},
+		{"security.protocol": "SSL", "ssl.truststore.location": trust},
+		{"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.jaas.config": alice},
+	} {
+		l := load("raw", c.Addrs()[door])
+		secure, err := kafka.Secure(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Client = append(l.Client, secure...)
+		if r, err := Run(t.Context(), l); err != nil || !r.OK() || r.Records == 0 {
+			t.Errorf("%s: %+v %v", p["security.protocol"], r, err)
+		}
+	}
+	cl, err := kgo.NewClient(kgo.SeedBrokers(c.Addrs()[2]), kgo.SASL(plain.Auth{User: "alice", Pass: "wrong"}.AsMechanism()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	r := &run{Load: load("raw", ""), cl: cl}
+	if _, err := r.dial(t.Context(), c.Addrs()[2]); !errors.Is(err, kerr.SaslAuthenticationFailed) {
+		t.Errorf("another password: %v", err)
+	}
+}
+
+// addUser gives a user a password for SCRAM.
+func addUser(t *testing.T, addr string, properties map[string]string, user, password string) {
+	t.Helper()
+	secure, err := kafka.Secure(properties)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cl, err := kgo.NewClient(append(secure, kgo.SeedBrokers(addr))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	done, err := kadm.NewClient(cl).AlterUserSCRAMs(t.Context(), nil, []kadm.UpsertSCRAM{{User: user, Mechanism: kadm.ScramSha256, Iterations: 4096, Password: password}})
+	if err != nil || done.Error() != nil {
+		t.Fatal(err, done.Error())
 	}
 }
 

@@ -6,7 +6,7 @@
 // Promises: a run ends by itself and removes its topic, also when it is interrupted; what is counted was acknowledged; what
 // is read back is compared with what was written, in number, order and checksum; latency at a rate counts from the instant
 // at which a record was due, so that a stall is not hidden. Raw load costs the client next to nothing: batches are encoded
-// once, fetched records are not decoded.
+// once, fetched records are not decoded. Its connections are opened as those of the client are, through TLS and SASL too.
 //
 // Must not know: flags, tables, which broker is on the other side.
 //

@@ -1,12 +1,8 @@
 package bench
 
 import (
-	"bufio"
 	"context"
-	"encoding/binary"
 	"fmt"
-	"io"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,46 +21,6 @@ func (r *run) raw(ctx context.Context) ([]Measure, error) {
 	}
 	fetched, err := r.rawFetch(ctx)
 	return append(measures, fetched...), err
-}
-
-// conn is a connection on which requests are written and answers read by hand.
-type conn struct {
-	net.Conn
-	in    *bufio.Reader
-	out   *kmsg.RequestFormatter
-	frame []byte // the last answer
-}
-
-// dial opens a connection that dies when the run should long be over.
-func (r *run) dial(ctx context.Context, address string) (*conn, error) {
-	d := net.Dialer{Timeout: askTimeout}
-	c, err := d.DialContext(ctx, "tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.SetDeadline(time.Now().Add(r.Limit + askTimeout)); err != nil {
-		return nil, err
-	}
-	return &conn{Conn: c, in: bufio.NewReaderSize(c, 64<<10), out: kmsg.NewRequestFormatter(kmsg.FormatterClientID("leat-bench"))}, nil
-}
-
-// read gives the next answer behind its header, which is of the flexible form. It is valid until the next read.
-func (c *conn) read() ([]byte, error) {
-	const header = 4 + 1 // correlation id, no tags
-	var size [4]byte
-	if _, err := io.ReadFull(c.in, size[:]); err != nil {
-		return nil, err
-	}
-	n := int(binary.BigEndian.Uint32(size[:]))
-	if n < header || n > 1<<30 {
-		return nil, fmt.Errorf("an answer of %d bytes: this is no Kafka broker", n)
-	}
-	if cap(c.frame) < n {
-		c.frame = make([]byte, n+n/4)
-	}
-	c.frame = c.frame[:n]
-	_, err := io.ReadFull(c.in, c.frame)
-	return c.frame[header:], err
 }
 
 // encode makes one batch of nearly Batch bytes.
@@ -184,7 +140,7 @@ func (s *sender) write(ctx context.Context, sent *atomic.Int64, want int64) {
 // read reads answers until there are no more to come. After an error it only empties waiting, so that write ends.
 func (s *sender) read() {
 	for at := range s.waiting {
-		body, err := s.conn.read()
+		body, err := s.conn.read(true)
 		if err != nil {
 			s.fail(err)
 			_ = s.conn.Close()

@@ -121,7 +121,7 @@ func (f *fetcher) fetch(at, ends map[int32]int64) (records int64, err error) {
 	if _, err := f.conn.Write(f.request); err != nil {
 		return 0, err
 	}
-	body, err := f.conn.read()
+	body, err := f.conn.read(true)
 	if err != nil {
 		return 0, err
 	}
