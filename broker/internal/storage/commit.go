@@ -142,6 +142,7 @@ func (c *commits) commit(logs []*Log) {
 		defer c.dir.syncing.Done()
 		waiters := 0
 		for i, l := range together {
+			c.dir.early.grown(tails[i].segment, tails[i].target.pos)
 			waiters += l.committed(tails[i].target, err)
 			_ = tails[i].segment.release()
 			l.next()

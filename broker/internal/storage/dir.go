@@ -41,6 +41,7 @@ type Dir struct {
 	marks   marks
 	workers chan struct{} // a slot for each sync in flight
 	syncing sync.WaitGroup
+	early   writeback
 	stats   stats
 	commits commits
 	wal     wal
@@ -76,7 +77,7 @@ func OpenDirWAL(fs vfs.FS, path string, bytes int64) (*Dir, error) {
 	d := &Dir{fs: fs, path: path, lock: lock, workers: make(chan struct{}, syncWorkers), closing: make(chan struct{})}
 	d.useFiles()
 	d.wal.changed.L = &d.wal.mu
-	d.commits.dir, d.wal.dir, d.wal.bytes, d.wal.next = d, d, bytes/walPage*walPage, 1
+	d.commits.dir, d.early.dir, d.wal.dir, d.wal.bytes, d.wal.next = d, d, d, bytes/walPage*walPage, 1
 	if err := errors.Join(d.removeDeleted(), d.recoverWAL(), d.useMarks()); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}

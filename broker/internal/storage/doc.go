@@ -12,10 +12,10 @@
 //
 // Called by: replica (partitions) and quorum (the metadata log).
 // Goroutines and locks: a Log has one mutex, held for the write of an append but never for a sync. Syncs run on at most
-// syncWorkers goroutines of the Dir, one in flight per log: everything appended meanwhile shares the next one. Deletion
-// and compaction hold mutexes of their own, taken before that one, so that appends and reads go on while files change.
-// Segments that nobody uses hold neither a descriptor nor index entries: what is open is bounded by the Dir, and whoever
-// needs one more has another give back.
+// syncWorkers goroutines of the Dir, one in flight per log: everything appended meanwhile shares the next one. One more
+// goroutine has the system write segments while they grow. Deletion and compaction hold mutexes of their own, taken before
+// that one, so that appends and reads go on while files change. Segments that nobody uses hold neither a descriptor nor
+// index entries: what is open is bounded by the Dir, and whoever needs one more has another give back.
 //
 // Tested by: models against a slice and against the last value of every key; power loss at every file operation on a
 // crashable file system, and random histories with power losses (-crash-seeds N); torn tails and files cut at every byte,

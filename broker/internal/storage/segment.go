@@ -36,6 +36,7 @@ type segment struct {
 
 	marked int64 // x.size as the index file on disk has it; -1: there is none
 	synced int64 // bytes known to be durable
+	early  int64 // bytes that the system was asked to write before anybody syncs them
 
 	loaned  bool // while it is loaded: the mark is that in the directory's file
 	leave   bool // its index file stays when it goes: the next segment has none

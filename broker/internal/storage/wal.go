@@ -106,18 +106,15 @@ func (w *wal) hasRoom() bool {
 	if w.bytes == 0 {
 		return false
 	}
-	if w.active != nil && w.active.pos+min(w.bytes/4, walBlockMax)+walPage <= w.bytes {
-		return true
-	}
-	if w.free() != nil {
-		return true
-	}
-	if !w.creating && len(w.files) < walFiles && time.Now().After(w.retry) {
+	here := w.active != nil && w.active.pos+min(w.bytes/4, walBlockMax)+walPage <= w.bytes
+	next := w.free() != nil
+	soon := !here || w.active.pos > w.bytes/2 // who comes when it is full need not wait then
+	if soon && !next && !w.creating && len(w.files) < walFiles && time.Now().After(w.retry) {
 		w.creating = true
 		w.dir.syncing.Add(1)
 		go w.create()
 	}
-	return false
+	return here || next
 }
 
 // free finds the file that is to be used next: always the oldest, so that a block that says what is to be forgotten outlives
@@ -178,7 +175,9 @@ func (w *wal) newFile() (*walFile, error) {
 	}
 	zeros := make([]byte, min(w.bytes, 1<<20))
 	for at := int64(0); at < w.bytes && err == nil; at += int64(len(zeros)) {
-		_, err = created.Write(zeros[:min(int64(len(zeros)), w.bytes-at)])
+		if _, err = created.Write(zeros[:min(int64(len(zeros)), w.bytes-at)]); err == nil {
+			_, err = created.SyncTo(at) // so that other syncs do not wait behind all of it
+		}
 	}
 	if err = errors.Join(err, created.Sync(), created.Close(), syncDir(fs, dir)); err != nil {
 		return nil, errors.Join(err, fs.Remove(f.path))
@@ -199,7 +198,7 @@ func (f *walFile) begin(first uint64, ended bool) error {
 	if ended {
 		be.PutUint32(page[12:], walEnded)
 	}
-	rand.Read(page[16:walFileSum]) //nolint:errcheck // it never fails
+	rand.Read(page[16:walFileSum]) // it never fails
 	be.PutUint32(page[walFileSum:], crc32.Checksum(page[:walFileSum], castagnoli))
 	if _, err := f.f.WriteAt(page, 0); err != nil {
 		return err
@@ -273,13 +272,15 @@ func (w *wal) retire(f *walFile) {
 	w.mu.Unlock()
 	var wg sync.WaitGroup
 	var failed errorOnce
+	few := make(chan struct{}, syncWorkers/walFiles) // for each file that is full: the disk writes blocks as well
 	for _, l := range logs {
 		if l == nil {
 			continue // settled
 		}
+		few <- struct{}{}
 		w.dir.workers <- struct{}{}
 		wg.Go(func() {
-			defer func() { <-w.dir.workers }()
+			defer func() { <-w.dir.workers; <-few }()
 			failed.note(l.checkpoint())
 		})
 	}
