@@ -258,7 +258,9 @@ func (r *fetchRequest) fail(c *Call, reply func(Reply, error), err error) {
 
 // encode builds the response. Its results are grouped by topic as they come.
 func (r *fetchRequest) encode(c *Call, session int32, results []fetched) Reply {
-	w := c.response(128+128*len(results)+inlined(results), r.version >= fetchFlexible)
+	memory := replies.Get().(*[]byte)
+	room := slices.Grow(*memory, len(c.head)+128+128*len(results)+inlined(results))
+	w := writer{b: append(room, c.head...), flexible: r.version >= fetchFlexible}
 	var inserts []Insert
 	w.i32(0) // throttle time, which follows from the size of the rest
 	if r.version >= 7 {
@@ -280,7 +282,7 @@ func (r *fetchRequest) encode(c *Call, session int32, results []fetched) Reply {
 		w.noTags()
 	}
 	w.noTags()
-	return Reply{Bytes: w.b, Inserts: inserts}
+	return Reply{Bytes: w.b, Inserts: inserts, memory: memory}
 }
 
 // inlined is how many bytes of records the response holds itself.

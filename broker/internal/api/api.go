@@ -110,7 +110,15 @@ type Reply struct {
 	Empty   bool          // no response at all (acks=0)
 	Mute    time.Duration // for how long no further request is read from the connection
 	Free    bool          // the goroutine that replies may send what the socket takes at once
+
+	memory *[]byte // of Bytes, to be used again; nil: it is not
 }
+
+// replies has memory for replies of fetches.
+var replies = sync.Pool{New: func() any { return new([]byte) }}
+
+// keptReply is the largest reply whose memory is used again.
+const keptReply = 2 * inlineMax
 
 // Insert is a range of a file that goes into a reply before Bytes[At].
 type Insert struct {
@@ -127,8 +135,13 @@ func (r *Reply) Size() int {
 	return n
 }
 
-// Release gives the ranges back.
+// Release gives the ranges and the memory of Bytes back.
 func (r *Reply) Release() {
+	if r.memory != nil && cap(r.Bytes) <= keptReply {
+		*r.memory = r.Bytes[:0]
+		replies.Put(r.memory)
+		r.memory, r.Bytes = nil, nil
+	}
 	for _, in := range r.Inserts {
 		in.Chunk.Release()
 	}

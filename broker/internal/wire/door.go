@@ -125,7 +125,7 @@ func (c *conn) token() error {
 		return fmt.Errorf("%w: %w", errTold, err)
 	}
 	c.yield() // the answer to the handshake comes first
-	if err := c.write(binary.BigEndian.AppendUint32(nil, uint32(len(reply))), reply); err != nil {
+	if err := c.writeAll(binary.BigEndian.AppendUint32(nil, uint32(len(reply))), reply); err != nil {
 		return err
 	}
 	return c.proven(keyProve)

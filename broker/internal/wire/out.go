@@ -272,13 +272,28 @@ func (c *conn) join(b *[]byte, part []byte) error {
 		*b = append(*b, part...)
 		return nil
 	}
-	err := c.write(*b, part)
+	err := c.writeAll(*b, part)
 	*b = (*b)[:0]
 	return err
 }
 
-// write sends parts, in pieces that each have writeTime: a client may be slow, but not stand still.
-func (c *conn) write(parts ...[]byte) error {
+// write sends b, in pieces that each have writeTime: a client may be slow, but not stand still.
+func (c *conn) write(b []byte) error {
+	for len(b) > 0 {
+		piece := b[:min(len(b), sendPiece)]
+		if err := c.patience(); err != nil {
+			return err
+		}
+		if _, err := c.nc.Write(piece); err != nil {
+			return err
+		}
+		b = b[len(piece):]
+	}
+	return nil
+}
+
+// writeAll is write for several parts, which go together.
+func (c *conn) writeAll(parts ...[]byte) error {
 	left := net.Buffers(parts)
 	for {
 		piece := firstOf(&left, sendPiece)
@@ -287,12 +302,6 @@ func (c *conn) write(parts ...[]byte) error {
 		}
 		if err := c.patience(); err != nil {
 			return err
-		}
-		if len(piece) == 1 {
-			if _, err := c.nc.Write(piece[0]); err != nil {
-				return err
-			}
-			continue
 		}
 		if _, err := piece.WriteTo(c.nc); err != nil {
 			return err
