@@ -31,8 +31,20 @@ func topicOf(ctx context.Context, t *testing.T, c *brokertest.Cluster, name stri
 	}
 }
 
-// committed reads a topic to its end as consumers see it that read committed.
+// committed reads the values of a topic to its end as consumers see it that read committed.
 func committed(ctx context.Context, t *testing.T, c *brokertest.Cluster, topic string) []string {
+	t.Helper()
+	var out []string
+	for _, records := range sight(ctx, t, c, topic)[topic] {
+		for _, r := range records {
+			out = append(out, r.Value)
+		}
+	}
+	return out
+}
+
+// sight is what consumers see of a topic that read committed.
+func sight(ctx context.Context, t *testing.T, c *brokertest.Cluster, topic string) brokertest.Sight {
 	t.Helper()
 	cl := c.Client(t, kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.KeepControlRecords())
 	defer cl.Close()
@@ -47,7 +59,7 @@ func committed(ctx context.Context, t *testing.T, c *brokertest.Cluster, topic s
 			left++
 		}
 	})
-	var out []string
+	seen := brokertest.Sight{}
 	for left > 0 {
 		fetches := cl.PollFetches(ctx)
 		if err := fetches.Err(); err != nil {
@@ -55,14 +67,14 @@ func committed(ctx context.Context, t *testing.T, c *brokertest.Cluster, topic s
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			if !r.Attrs.IsControl() {
-				out = append(out, string(r.Value))
+				seen.See(r)
 			}
 			if r.Offset+1 == at[r.Partition] { // each partition ends with a marker
 				left--
 			}
 		})
 	}
-	return out
+	return seen
 }
 
 func TestConsumersSeeWholeTransactions(t *testing.T) {
@@ -110,6 +122,73 @@ func TestConsumersSeeWholeTransactions(t *testing.T) {
 	}
 }
 
+// TestTransactionsOutlivePowerLosses: producers write to several partitions, abort some of their transactions and leave some open, while
+// power is lost again and again. Every transaction is whole or not there, as its producer was told.
+func TestTransactionsOutlivePowerLosses(t *testing.T) {
+	const partitions, producers = 3, 3
+	for name, kind := range clientKinds {
+		t.Run(name, func(t *testing.T) {
+			c := brokertest.Start(t, 1, brokertest.CrashableFS())
+			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+			defer cancel()
+			topicOf(ctx, t, c, "t", partitions)
+			client := func(i int) *kgo.Client {
+				return c.Client(t, append(kind, kgo.TransactionalID(fmt.Sprintf("tx-%d", i)), kgo.DefaultProduceTopic("t"),
+					kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(time.Millisecond), kgo.MetadataMinAge(50*time.Millisecond))...)
+			}
+			deeds := make(chan brokertest.Deed)
+			working, stop := context.WithCancel(ctx)
+			var wg sync.WaitGroup
+			for i := range producers {
+				wg.Go(func() {
+					for n := 0; working.Err() == nil; {
+						cl := client(i)
+						for lives := true; lives && working.Err() == nil; n++ {
+							var d brokertest.Deed
+							d, lives = brokertest.Transact(ctx, cl, partitions, i, n)
+							deeds <- d
+						}
+						cl.Close()
+					}
+				})
+			}
+			var done []brokertest.Deed
+			var listening sync.WaitGroup
+			enough := make(chan struct{}, 1) // transactions since the last power loss
+			listening.Go(func() {
+				for d := range deeds {
+					if done = append(done, d); len(done)%20 == 0 {
+						select {
+						case enough <- struct{}{}:
+						default:
+						}
+					}
+				}
+			})
+			for round := range uint64(5) {
+				select {
+				case <-enough:
+				case <-ctx.Done():
+					t.Fatal("it takes too long")
+				}
+				c.PowerLoss(int(25*round), round)
+			}
+			stop()
+			wg.Wait()
+			close(deeds)
+			listening.Wait()
+			for i := range producers { // ends what was left open
+				if _, _, err := client(i).ProducerID(ctx); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, wrong := range brokertest.JudgeDeeds(done, sight(ctx, t, c, "t")["t"]) {
+				t.Error(wrong)
+			}
+		})
+	}
+}
+
 // copier moves numbers from topic in to topic out, a transaction a poll, until it is done.
 type copier struct {
 	t    *testing.T
@@ -145,7 +224,7 @@ func (w *copier) run(ctx context.Context, id string, transactions int) {
 		}
 		produced := kgo.AbortingFirstErrPromise(s.Client())
 		fetches.EachRecord(func(r *kgo.Record) { s.Produce(ctx, kgo.SliceRecord(r.Value), produced.Promise()) })
-		ok, stuck := sent(ctx, s.Client(), produced)
+		ok, stuck := brokertest.Sent(ctx, s.Client(), produced)
 		if stuck || n >= transactions {
 			return
 		}
@@ -153,17 +232,6 @@ func (w *copier) run(ctx context.Context, id string, transactions int) {
 			return
 		}
 	}
-}
-
-// sent waits until it is known of all records whether they are in the log, and tells whether they are. stuck: the client does not
-// find out. A kgo client from before KIP-890 may pass over a batch when its broker goes while it adds a partition.
-func sent(ctx context.Context, cl *kgo.Client, produced *kgo.FirstErrPromise) (ok, stuck bool) {
-	waiting, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if cl.Flush(waiting) != nil {
-		return false, true
-	}
-	return produced.Err() == nil, false
 }
 
 // TestCopiesAreExact: consume, produce and commit in transactions, while copiers die with transactions open and the broker

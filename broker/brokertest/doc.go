@@ -1,6 +1,7 @@
 // Package brokertest runs brokers inside tests.
 //
-// Owns: starting, restarting and killing brokers for the time of one test, and Kafka clients that end with it.
+// Owns: starting, restarting and killing brokers for the time of one test, and Kafka clients that end with it; transactions whose
+// outcome is known, and the judgement of what readers saw of them.
 //
 // Promises: Start returns when clients are served; everything is stopped when the test ends; a test that says so works
 // on a file system in memory whose power can be cut.
@@ -10,5 +11,5 @@
 // Called by: tests of every room that needs a broker. Goroutines and locks: one goroutine a broker; a Cluster is used
 // from the test's goroutine, its addresses and connections from any.
 //
-// Tested by: the tests of package broker, which are played with it.
+// Tested by: the tests of package broker, which are played with it; planted anomalies, which the judgement must find.
 package brokertest

@@ -7,12 +7,12 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/leatstream/leat/broker/brokertest"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kversion"
@@ -24,124 +24,11 @@ var chaosTxnFor = flag.Duration("chaos.txn", 5*time.Second, "how long TestKillNi
 const (
 	txnPartitions = 3
 	txnTimeout    = 3 * time.Second
-	txnPatience   = time.Minute // the broker's bound for a hanging transaction is its time-out and 10 s; this is for slow machines
+	txnPatience   = 3 * time.Minute // the broker's bound for a hanging transaction is its time-out and 10 s; this is for slow machines
 )
 
 // oldClient is one from before KIP-890.
 var oldClient = kgo.MaxVersions(kversion.V3_7_0())
-
-// outcome is what a producer knows of a transaction.
-type outcome int
-
-const (
-	unknown outcome = iota // it may be committed or not, but whole
-	committed
-	aborted
-)
-
-// deed is a transaction of a producer that wrote to topic plain: values by partition, in the order in which they were sent.
-type deed struct {
-	sent    map[int32][]string
-	outcome outcome
-}
-
-// value is what a transaction's record holds: who sent it, in which of its transactions, and where in that.
-func value(producer, txn, n int) string { return fmt.Sprintf("%d/%d/%d", producer, txn, n) }
-
-// saw is a record that a reader saw.
-type saw struct {
-	offset int64
-	value  string
-}
-
-// sight is what a reader saw, by topic and partition.
-type sight map[string]map[int32][]saw
-
-func (s sight) see(r *kgo.Record) {
-	if s[r.Topic] == nil {
-		s[r.Topic] = map[int32][]saw{}
-	}
-	s[r.Topic][r.Partition] = append(s[r.Topic][r.Partition], saw{r.Offset, string(r.Value)})
-}
-
-// judgeDeeds finds what producers were told that is not so, and what they sent in another order.
-func judgeDeeds(deeds []deed, seen map[int32][]saw) (wrong []string) {
-	where := map[string]int{} // how often a value was seen, by partition and value
-	key := func(p int32, v string) string { return fmt.Sprintf("%d %s", p, v) }
-	for p, records := range seen {
-		last := map[int][2]int{}
-		for _, r := range records {
-			where[key(p, r.value)]++
-			var who, txn, n int
-			if _, err := fmt.Sscanf(r.value, "%d/%d/%d", &who, &txn, &n); err != nil {
-				wrong = append(wrong, fmt.Sprintf("partition %d offset %d: %q was sent by nobody", p, r.offset, r.value))
-				continue
-			}
-			if at, ok := last[who]; ok && (txn < at[0] || txn == at[0] && n <= at[1]) {
-				wrong = append(wrong, fmt.Sprintf("partition %d offset %d: %s again or late, after %d/%d/%d", p, r.offset, r.value, who, at[0], at[1]))
-			}
-			last[who] = [2]int{txn, n}
-		}
-	}
-	for _, d := range deeds {
-		sent, there := 0, 0
-		var first string
-		for p, values := range d.sent {
-			for _, v := range values {
-				sent++
-				first = v
-				if where[key(p, v)] > 0 {
-					there++
-				}
-				delete(where, key(p, v))
-			}
-		}
-		switch {
-		case d.outcome == committed && there < sent:
-			wrong = append(wrong, fmt.Sprintf("of the committed transaction of %s, %d of %d records are there", first, there, sent))
-		case d.outcome == aborted && there > 0:
-			wrong = append(wrong, fmt.Sprintf("of the aborted transaction of %s, %d of %d records are there", first, there, sent))
-		case there > 0 && there < sent:
-			wrong = append(wrong, fmt.Sprintf("the transaction of %s is torn: %d of %d records are there", first, there, sent))
-		}
-	}
-	for k := range where {
-		wrong = append(wrong, fmt.Sprintf("%s is in no transaction", k))
-	}
-	return wrong
-}
-
-// judgeCopies finds what is missing of a copy, or is in it twice or late: partition p holds 0, 1, 2, … up to ends[p].
-func judgeCopies(ends map[int32]int64, seen map[int32][]saw) (wrong []string) {
-	for p, end := range ends {
-		for i, r := range seen[p] {
-			if r.value != strconv.Itoa(i) {
-				wrong = append(wrong, fmt.Sprintf("partition %d offset %d: %s, when %d is due", p, r.offset, r.value, i))
-				break
-			}
-		}
-		if n := int64(len(seen[p])); n != end {
-			wrong = append(wrong, fmt.Sprintf("partition %d has %d copies of %d records", p, n, end))
-		}
-	}
-	return wrong
-}
-
-// judgeSight finds what a reader saw otherwise than the one who read everything later.
-func judgeSight(early, late sight) (wrong []string) {
-	for topic, partitions := range early {
-		for p, records := range partitions {
-			all := late[topic][p]
-			for i, r := range records {
-				if i >= len(all) || all[i] != r {
-					wrong = append(wrong, fmt.Sprintf("%s-%d: a reader saw %q at %d as its record %d, a later one did not", topic, p, r.value, r.offset, i))
-					break
-				}
-			}
-		}
-	}
-	return wrong
-}
 
 // txnChaos is one run: a broker that is killed, producers of transactions, copiers, and a reader that follows.
 type txnChaos struct {
@@ -151,7 +38,7 @@ type txnChaos struct {
 	done atomic.Bool // what is to be copied is complete
 
 	mu    sync.Mutex
-	deeds []deed
+	deeds []brokertest.Deed
 }
 
 // TestKillNineInTransactions kills the broker's process again and again. Producers write transactions to several partitions,
@@ -176,7 +63,7 @@ func TestKillNineInTransactions(t *testing.T) {
 		copiers.Go(func() { c.copy(i) })
 	}
 	reading, stopReading := context.WithCancel(c.ctx)
-	follower := sight{}
+	follower := brokertest.Sight{}
 	readers.Go(func() { c.follow(reading, follower) })
 
 	kills := 0
@@ -200,8 +87,8 @@ func TestKillNineInTransactions(t *testing.T) {
 	all := c.readAll(adm)
 	due := map[int32]int64{}
 	ends.Each(func(o kadm.ListedOffset) { due[o.Partition] = o.Offset })
-	wrong := append(judgeDeeds(c.deeds, all["plain"]), judgeCopies(due, all["out"])...)
-	wrong = append(wrong, judgeSight(follower, all)...)
+	wrong := append(brokertest.JudgeDeeds(c.deeds, all["plain"]), brokertest.JudgeCopies(due, all["out"])...)
+	wrong = append(wrong, brokertest.JudgeSight(follower, all)...)
 	for i, w := range wrong {
 		if i == 20 {
 			t.Errorf("and %d more", len(wrong)-i)
@@ -209,12 +96,12 @@ func TestKillNineInTransactions(t *testing.T) {
 		}
 		t.Error(w)
 	}
-	known := map[outcome]int{}
+	known := map[brokertest.Outcome]int{}
 	for _, d := range c.deeds {
-		known[d.outcome]++
+		known[d.Outcome]++
 	}
-	t.Logf("%d kills; %d transactions committed, %d aborted, %d unknown; %v copied", kills, known[committed], known[aborted], known[unknown], due)
-	if known[committed] == 0 || due[0] == 0 {
+	t.Logf("%d kills; %d transactions committed, %d aborted, %d unknown; %v copied", kills, known[brokertest.Committed], known[brokertest.Aborted], known[brokertest.Unknown], due)
+	if known[brokertest.Committed] == 0 || due[0] == 0 {
 		t.Error("nothing was committed")
 	}
 }
@@ -279,8 +166,8 @@ func (c *txnChaos) transact(ctx context.Context, i int) {
 	for n, life := 0, 1; ctx.Err() == nil; life++ {
 		cl := c.client(append(transactional(i, id), kgo.DefaultProduceTopic("plain"))...)
 		for lives := true; lives && ctx.Err() == nil; n++ {
-			var d deed
-			d, lives = c.transaction(cl, i, n)
+			var d brokertest.Deed
+			d, lives = brokertest.Transact(c.ctx, cl, txnPartitions, i, n)
 			c.mu.Lock()
 			c.deeds = append(c.deeds, d)
 			c.mu.Unlock()
@@ -290,52 +177,6 @@ func (c *txnChaos) transact(ctx context.Context, i int) {
 			id = fmt.Sprintf("plain-%d-%d", i, life)
 		}
 	}
-}
-
-// transaction makes one. lives is false when the client is of no more use.
-func (c *txnChaos) transaction(cl *kgo.Client, producer, txn int) (d deed, lives bool) {
-	d = deed{sent: map[int32][]string{}, outcome: aborted}
-	if err := cl.BeginTransaction(); err != nil {
-		return d, false
-	}
-	produced := kgo.AbortingFirstErrPromise(cl)
-	for n := range 1 + rand.N(8) {
-		p := rand.N(int32(txnPartitions))
-		v := value(producer, txn, n)
-		d.sent[p] = append(d.sent[p], v)
-		cl.Produce(c.ctx, &kgo.Record{Partition: p, Value: []byte(v)}, produced.Promise())
-		if rand.N(10) == 0 {
-			time.Sleep(rand.N(20 * time.Millisecond)) // in a batch of its own, and now and then into a kill
-		}
-	}
-	ok, stuck := sent(c.ctx, cl, produced)
-	commit := ok && rand.N(4) > 0
-	if stuck || rand.N(20) == 0 {
-		return d, false // without a word
-	}
-	ending, cancel := context.WithTimeout(c.ctx, txnPatience/2)
-	defer cancel()
-	if err := cl.EndTransaction(ending, kgo.TransactionEndTry(commit)); err != nil {
-		if commit {
-			d.outcome = unknown
-		}
-		return d, false
-	}
-	if commit {
-		d.outcome = committed
-	}
-	return d, true
-}
-
-// sent waits until it is known of all records whether they are in the log, and tells whether they are. stuck: the client does not
-// find out. A kgo client from before KIP-890 may pass over a batch when its broker goes while it adds a partition.
-func sent(ctx context.Context, cl *kgo.Client, produced *kgo.FirstErrPromise) (ok, stuck bool) {
-	waiting, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if cl.Flush(waiting) != nil {
-		return false, true
-	}
-	return produced.Err() == nil, false
 }
 
 // copy moves records from topic in to the same partition of topic out, a transaction a poll, by one client after the other.
@@ -371,7 +212,7 @@ func (c *txnChaos) session(s *kgo.GroupTransactSession, transactions int) {
 		fetches.EachRecord(func(r *kgo.Record) {
 			s.Produce(c.ctx, &kgo.Record{Partition: r.Partition, Value: r.Value}, produced.Promise())
 		})
-		ok, stuck := sent(c.ctx, s.Client(), produced)
+		ok, stuck := brokertest.Sent(c.ctx, s.Client(), produced)
 		if stuck || n >= transactions && !c.calm.Load() {
 			return
 		}
@@ -385,12 +226,12 @@ func (c *txnChaos) session(s *kgo.GroupTransactSession, transactions int) {
 }
 
 // follow reads committed records from the start on until ctx ends.
-func (c *txnChaos) follow(ctx context.Context, seen sight) {
+func (c *txnChaos) follow(ctx context.Context, seen brokertest.Sight) {
 	cl := c.client(kgo.ConsumeTopics("plain", "out"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
 		kgo.FetchMaxWait(100*time.Millisecond))
 	defer cl.Close()
 	for ctx.Err() == nil {
-		cl.PollFetches(ctx).EachRecord(seen.see)
+		cl.PollFetches(ctx).EachRecord(seen.See)
 	}
 }
 
@@ -424,7 +265,7 @@ func (c *txnChaos) decided(adm *kadm.Client) bool {
 }
 
 // readAll reads what is committed, from the start to the end.
-func (c *txnChaos) readAll(adm *kadm.Client) sight {
+func (c *txnChaos) readAll(adm *kadm.Client) brokertest.Sight {
 	ends, err := adm.ListCommittedOffsets(c.ctx, "plain", "out")
 	if err != nil {
 		c.t.Fatal(err)
@@ -438,13 +279,13 @@ func (c *txnChaos) readAll(adm *kadm.Client) sight {
 			left++
 		}
 	})
-	seen := sight{}
+	seen := brokertest.Sight{}
 	reading, cancel := context.WithTimeout(c.ctx, txnPatience)
 	defer cancel()
 	for left > 0 && reading.Err() == nil {
 		cl.PollFetches(reading).EachRecord(func(r *kgo.Record) {
 			if !r.Attrs.IsControl() {
-				seen.see(r)
+				seen.See(r)
 			}
 			if end, _ := ends.Lookup(r.Topic, r.Partition); r.Offset+1 == end.Offset { // a marker: each transaction ends with one
 				left--
@@ -455,58 +296,4 @@ func (c *txnChaos) readAll(adm *kadm.Client) sight {
 		c.t.Fatalf("%d partitions cannot be read to their end", left)
 	}
 	return seen
-}
-
-// TestTransactionsAreJudged plants each anomaly that chaos must find.
-func TestTransactionsAreJudged(t *testing.T) {
-	deeds := []deed{
-		{map[int32][]string{0: {"1/0/0", "1/0/1"}, 1: {"1/0/2"}}, committed},
-		{map[int32][]string{0: {"1/1/0"}}, aborted},
-		{map[int32][]string{0: {"2/0/0"}, 1: {"2/0/1"}}, unknown},
-	}
-	for name, tc := range map[string]struct {
-		zero, one string // partitions
-		wrong     int
-	}{
-		"as told":              {"1/0/0 1/0/1", "1/0/2", 0},
-		"unknown, committed":   {"1/0/0 2/0/0 1/0/1", "2/0/1 1/0/2", 0},
-		"committed, torn":      {"1/0/0 1/0/1", "", 1},
-		"committed, lost":      {"", "", 1},
-		"aborted, visible":     {"1/0/0 1/0/1 1/1/0", "1/0/2", 1},
-		"unknown, torn":        {"1/0/0 1/0/1", "1/0/2 2/0/1", 1},
-		"duplicated":           {"1/0/0 1/0/1 1/0/1", "1/0/2", 1},
-		"reordered":            {"1/0/1 1/0/0", "1/0/2", 1},
-		"in another partition": {"1/0/0 1/0/1 1/0/2", "", 2}, // torn, and a record of no transaction
-	} {
-		seen := map[int32][]saw{}
-		for p, values := range []string{tc.zero, tc.one} {
-			for i, v := range strings.Fields(values) {
-				seen[int32(p)] = append(seen[int32(p)], saw{int64(i), v})
-			}
-		}
-		if wrong := judgeDeeds(deeds, seen); len(wrong) != tc.wrong {
-			t.Errorf("%s: %q", name, wrong)
-		}
-	}
-	for name, tc := range map[string]struct {
-		values string
-		wrong  int
-	}{"exact": {"0 1 2", 0}, "lost": {"0 2", 2}, "twice": {"0 1 1 2", 2}, "late": {"0 2 1", 1}, "tail lost": {"0 1", 1}} {
-		var seen []saw
-		for i, v := range strings.Fields(tc.values) {
-			seen = append(seen, saw{int64(i), v})
-		}
-		if wrong := judgeCopies(map[int32]int64{0: 3}, map[int32][]saw{0: seen}); len(wrong) != tc.wrong {
-			t.Errorf("copies, %s: %q", name, wrong)
-		}
-	}
-	late := sight{"out": {0: {{0, "a"}, {3, "b"}}}}
-	for name, tc := range map[string]struct {
-		early []saw
-		wrong int
-	}{"less": {[]saw{{0, "a"}}, 0}, "all": {[]saw{{0, "a"}, {3, "b"}}, 0}, "more": {[]saw{{0, "a"}, {3, "b"}, {5, "c"}}, 1}, "other": {[]saw{{0, "a"}, {2, "x"}}, 1}, "a gap": {[]saw{{3, "b"}}, 1}} {
-		if wrong := judgeSight(sight{"out": {0: tc.early}}, late); len(wrong) != tc.wrong {
-			t.Errorf("a reader who saw %s: %q", name, wrong)
-		}
-	}
 }

@@ -47,7 +47,7 @@ func (g *Groups) commitPending(ctx context.Context, id string, p txn.Producer, c
 		return
 	}
 	s.mu.Lock()
-	err = s.mayCommitPending(id, &c)
+	holding(&s.mu, func() { err = s.mayCommitPending(id, &c) })
 	if err != nil || len(c.Offsets) == 0 {
 		s.mu.Unlock()
 		done(err)
