@@ -14,7 +14,8 @@ import (
 	"github.com/leatstream/leat/internal/obs"
 )
 
-// maintainer looks after what lies in the partitions of a node: it deletes what retention no longer covers, and compacts.
+// maintainer looks after what lies in the partitions of a node: it deletes what retention no longer covers, compacts,
+// and looks for rot.
 type maintainer struct {
 	replicas *replica.Manager
 	meta     *meta.Store
@@ -37,6 +38,11 @@ func maintain(replicas *replica.Manager, store *meta.Store, config *meta.BrokerC
 	if config.Bool("log.cleaner.enable") {
 		m.every("log.cleaner.backoff.ms", "compaction", m.compact)
 	}
+	if config.Int("log.scrub.interval.ms") > 0 {
+		m.every("log.scrub.interval.ms", "scrub", func(p *replica.Partition, _ time.Time) error {
+			return p.Scrub(m.pace("log.scrub.io.max.bytes.per.second"))
+		})
+	}
 	return m
 }
 
@@ -58,16 +64,18 @@ func (m *maintainer) tellDamage() {
 }
 
 func (m *maintainer) compact(p *replica.Partition, now time.Time) error {
-	return p.Compact(int(m.config.Int("log.cleaner.dedupe.buffer.size")), m.pause, now)
+	return p.Compact(int(m.config.Int("log.cleaner.dedupe.buffer.size")), m.pace("log.cleaner.io.max.bytes.per.second"), now)
 }
 
-// pause keeps compaction from taking more of the disk than it may.
-func (m *maintainer) pause(bytes int) error {
-	wait := time.Duration(float64(bytes) / m.config.Float("log.cleaner.io.max.bytes.per.second") * float64(time.Second))
-	if wait > 0 {
-		m.sleep(wait)
+// pace keeps work from taking more of the disk than a configuration says, in bytes a second.
+func (m *maintainer) pace(config string) func(bytes int) error {
+	return func(bytes int) error {
+		wait := time.Duration(float64(bytes) / m.config.Float(config) * float64(time.Second))
+		if wait > 0 {
+			m.sleep(wait)
+		}
+		return m.ctx.Err()
 	}
-	return m.ctx.Err()
 }
 
 // maintenance is one kind of work, and what was counted of it.
@@ -78,7 +86,7 @@ type maintenance struct {
 }
 
 func (m *maintainer) writeMetrics(w *obs.Writer) {
-	w.Histogram("leat_maintenance_seconds", "Time of a round over all partitions: retention deletes what is too old or too much, compaction what a later record stands for.")
+	w.Histogram("leat_maintenance_seconds", "Time of a round over all partitions: retention deletes what is too old or too much, compaction what a later record stands for, scrub looks for rot.")
 	for _, x := range m.works {
 		w.Observed(&x.rounds, obs.Seconds, "work", x.name)
 	}

@@ -1,6 +1,7 @@
 package batch
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -129,6 +130,27 @@ func (h Header) DeleteHorizon() (at int64, ok bool) {
 // CheckCRC reports whether b, exactly one batch, has the CRC that its header names.
 func CheckCRC(b []byte) bool {
 	return len(b) >= HeaderLen && binary.BigEndian.Uint32(b[atCRC:]) == crc32.Checksum(b[crcEnd:], castagnoli)
+}
+
+// ReadCRC is CheckCRC of the batch with header h that r is at the start of, and reads past it. It holds no more than r does:
+// a length that is not what it was costs no memory.
+func ReadCRC(r *bufio.Reader, h *Header) (bool, error) {
+	if _, err := r.Discard(crcEnd); err != nil {
+		return false, err
+	}
+	sum := uint32(0)
+	for rest := h.Size() - crcEnd; rest > 0; {
+		b, err := r.Peek(min(rest, r.Size()))
+		if len(b) == 0 {
+			return false, err
+		}
+		sum = crc32.Update(sum, castagnoli, b)
+		rest -= len(b)
+		if _, err := r.Discard(len(b)); err != nil {
+			return false, err
+		}
+	}
+	return sum == h.CRC, nil
 }
 
 // Seal writes the CRC of b, exactly one batch.

@@ -61,9 +61,6 @@ var codes = []struct {
 	{storage.ErrOffline, kerr.KafkaStorageError},
 	{storage.ErrDamaged, kerr.CorruptMessage},
 	{storage.ErrClosed, kerr.NotLeaderForPartition},
-	{syscall.ENOSPC, kerr.KafkaStorageError},
-	{syscall.EMFILE, kerr.KafkaStorageError},
-	{syscall.ENFILE, kerr.KafkaStorageError},
 	{context.DeadlineExceeded, kerr.RequestTimedOut},
 	{context.Canceled, kerr.RequestTimedOut},
 }
@@ -87,6 +84,9 @@ func numberOf(err error) int16 {
 		if errors.Is(err, c.err) {
 			return c.code.Code
 		}
+	}
+	if errors.As(err, new(syscall.Errno)) { // of files: a full disk, no descriptor, a directory in the place of a file
+		return kerr.KafkaStorageError.Code
 	}
 	return kerr.UnknownServerError.Code
 }

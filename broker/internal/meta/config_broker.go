@@ -62,6 +62,8 @@ var brokerConfigs = []Def{
 	{Name: "log.roll.jitter.hours", Type: Int, Default: "0", Doc: "log.roll.jitter.ms in hours."},
 	{Name: "log.roll.jitter.ms", Type: Long, NoValue: true, Dynamic: true, Doc: "Default of the topics' segment.jitter.ms."},
 	{Name: "log.roll.ms", Type: Long, NoValue: true, Min: 1, Dynamic: true, Doc: "Default of the topics' segment.ms."},
+	{Name: "log.scrub.interval.ms", Type: Long, Default: "86400000", Doc: "After how long all checksums on disk are compared again, so that rot is found before it is read. Kafka does not. 0: they are not."},
+	{Name: "log.scrub.io.max.bytes.per.second", Type: Double, Default: "1.6777216E7", Min: 1024, Dynamic: true, Doc: "How many bytes a second are read for that at most."},
 	{Name: "log.segment.bytes", Type: Int, Default: "1073741824", Min: 1048576, Dynamic: true, Doc: "Default of the topics' segment.bytes."},
 	{Name: "log.segment.delete.delay.ms", Type: Long, Default: "60000", Dynamic: true, Doc: "Default of the topics' file.delete.delay.ms."},
 	{Name: "max.connection.creation.rate", Type: Int, Default: "2147483647", Dynamic: true, Doc: "How many connections the broker accepts a second; others wait."},

@@ -77,6 +77,9 @@ func (p *Partition) Compact(buffer int, pause func(bytes int) error, now time.Ti
 	return err
 }
 
+// Scrub looks for rot in what is durable.
+func (p *Partition) Scrub(pause func(bytes int) error) error { return p.log.Scrub(pause) }
+
 // openers is how many partitions are recovered at once.
 const openers = 32
 

@@ -24,7 +24,7 @@ var (
 )
 
 // TestCrashSeeds plays random histories of several logs, each with power losses in the middle of whatever goes on:
-// appends, syncs, rolls, retention, deletion of records, compaction, restarts, recovery itself. What was promised before
+// appends, syncs, rolls, retention, deletion of records, compaction, scrubs, restarts, recovery itself. What was promised before
 // the power went must hold after it.
 //
 //	go test ./broker/internal/storage -run TestCrashSeeds -crash-seeds 10000
@@ -218,6 +218,14 @@ func (h *history) event() error {
 			return err
 		}
 		return h.check()
+	default:
+		h.tell("scrub %s", l.name)
+		if err := l.log.Scrub(func(int) error { return nil }); err != nil {
+			return err
+		}
+		if found := h.dir.Damage(); len(found) > 0 {
+			return fmt.Errorf("nothing is rotten, but there is %w", errors.Join(found...))
+		}
 	}
 	return nil
 }

@@ -67,12 +67,9 @@ func OpenDirWAL(fs vfs.FS, path string, bytes int64) (*Dir, error) {
 	if err := makeDir(fs, path); err != nil {
 		return nil, err
 	}
-	lock, err := fs.Lock(fs.PathJoin(path, lockFile))
+	lock, err := lockDir(fs, path)
 	if err != nil {
-		if cause := (*iofs.PathError)(nil); errors.As(err, &cause) {
-			return nil, err // the lock file could not even be opened
-		}
-		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
+		return nil, err
 	}
 	d := &Dir{fs: fs, path: path, lock: lock, workers: make(chan struct{}, syncWorkers), closing: make(chan struct{})}
 	d.useFiles()
@@ -86,6 +83,17 @@ func OpenDirWAL(fs vfs.FS, path string, bytes int64) (*Dir, error) {
 
 // dirMode keeps other users of the machine from records, and from what proves passwords.
 const dirMode = 0o700
+
+func lockDir(fs vfs.FS, path string) (io.Closer, error) {
+	lock, err := fs.Lock(fs.PathJoin(path, lockFile))
+	if cause := (*iofs.PathError)(nil); errors.As(err, &cause) {
+		return nil, err // the lock file could not even be opened
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
+	}
+	return lock, nil
+}
 
 // makeDir creates path and makes each new name on the way to it durable.
 func makeDir(fs vfs.FS, path string) error {

@@ -1,7 +1,7 @@
 // Package storage keeps record batches in files and knows when they are durable.
 //
 // Owns: a log directory ([Dir]: lock, group commit, offline state) and the logs in it ([Log]: one partition; segments,
-// sparse offset and time index, roll, recovery, deletion of the oldest, compaction, snapshots that stand for the oldest).
+// sparse offset and time index, roll, recovery, deletion of the oldest, compaction, scrubbing, snapshots that stand for the oldest).
 //
 // Promises: what WhenDurable reported survives power loss; a torn tail is cut off at the next open and kept aside, a
 // damaged range is an error of that range only, never deleted; a directory whose fsync failed once is offline until

@@ -54,9 +54,9 @@ func Inspect(fs vfs.FS, path string, checksums bool, see Visitor) (*Inspection, 
 	if _, err := fs.Stat(path); err != nil {
 		return nil, err
 	}
-	lock, err := fs.Lock(fs.PathJoin(path, lockFile))
+	lock, err := lockDir(fs, path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", ErrLocked, path)
+		return nil, err
 	}
 	defer lock.Close()
 	d := &Dir{fs: fs, path: path}

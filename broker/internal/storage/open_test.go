@@ -69,6 +69,9 @@ func TestReadOnlyDirectoryIsNotCalledLocked(t *testing.T) {
 		if _, err := OpenDir(fs, "data"); errors.Is(err, ErrLocked) || !errors.Is(err, errno) {
 			t.Errorf("%v: %v", errno, err)
 		}
+		if _, err := Inspect(fs, "data", true, Visitor{}); errors.Is(err, ErrLocked) || !errors.Is(err, errno) {
+			t.Errorf("inspected: %v", err)
+		}
 	}
 }
 
