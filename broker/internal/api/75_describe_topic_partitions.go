@@ -6,6 +6,7 @@ import (
 
 	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -16,11 +17,16 @@ const maxDescribed = 2000
 
 // describeTopicPartitions pages through topics by name (KIP-966).
 func (a *API) describeTopicPartitions(c *Call, req *kmsg.DescribeTopicPartitionsRequest, resp *kmsg.DescribeTopicPartitionsResponse) error {
-	m := a.Meta.Image()
-	room := int(req.ResponsePartitionLimit)
-	if room <= 0 || room > maxDescribed {
-		room = maxDescribed
+	if !cursorFits(req) {
+		for _, t := range req.Topics { // the answer has no other place for an error
+			rt := describedTopic(nil, t.Topic)
+			rt.ErrorCode = kerr.InvalidRequest.Code
+			resp.Topics = append(resp.Topics, rt)
+		}
+		return nil
 	}
+	m := a.Meta.Image()
+	room := min(max(int(req.ResponsePartitionLimit), 1), maxDescribed)
 	for _, name := range describeNames(m, req) {
 		if len(req.Topics) == 0 && !a.may(c, auth.Describe, auth.Topic, name) {
 			continue // it was not asked for
@@ -33,7 +39,7 @@ func (a *API) describeTopicPartitions(c *Call, req *kmsg.DescribeTopicPartitions
 		}
 		from := 0
 		if req.Cursor != nil && name == req.Cursor.Topic {
-			from = int(max(req.Cursor.Partition, 0))
+			from = int(req.Cursor.Partition)
 		}
 		t := m.Topic(name)
 		if t != nil && room == 0 {
@@ -55,6 +61,15 @@ func (a *API) describeTopicPartitions(c *Call, req *kmsg.DescribeTopicPartitions
 		resp.Topics = append(resp.Topics, rt)
 	}
 	return nil
+}
+
+// cursorFits tells whether the cursor is at a partition that can be, of a topic that is asked for.
+func cursorFits(req *kmsg.DescribeTopicPartitionsRequest) bool {
+	if req.Cursor == nil {
+		return true
+	}
+	return req.Cursor.Partition >= 0 && (len(req.Topics) == 0 ||
+		slices.ContainsFunc(req.Topics, func(t kmsg.DescribeTopicPartitionsRequestTopic) bool { return t.Topic == req.Cursor.Topic }))
 }
 
 // describeNames are the names to go through, in order, from the cursor on.
