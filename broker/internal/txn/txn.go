@@ -177,6 +177,16 @@ func (t *Txn) fence(now time.Time) *Txn {
 	return next
 }
 
+// expire aborts a transaction that took too long. Its producer did not lose its id to anybody: with KIP-890 it may still
+// abort, is told the epoch that this gave it, and goes on.
+func (t *Txn) expire(now time.Time) *Txn {
+	next := t.fence(now)
+	if t.V2 && t.Producer.Epoch < maxEpoch {
+		next.last, next.V2 = t.Producer.Epoch, true
+	}
+	return next
+}
+
 // Add makes partitions part of the transaction, which begins with the first. nil, nil: they are.
 func (t *Txn) Add(now time.Time, p Producer, v2 bool, partitions ...Partition) (*Txn, error) {
 	if err := t.owned(p); err != nil {
@@ -314,7 +324,7 @@ func (t *Txn) Tick(now time.Time, expiration time.Duration) *Txn {
 	case at.IsZero() || now.Before(at):
 		return nil
 	case t.State == Ongoing:
-		return t.fence(now)
+		return t.expire(now)
 	}
 	return t.to(Dead, now)
 }

@@ -129,6 +129,11 @@ class Transactions {
         Data.check("after it".equals(got), "after the time-out:", got);
       }
       Data.check(end(admin, zero, IsolationLevel.READ_COMMITTED) == 3, "the marker");
+      p.abortTransaction(); // nobody took its id: it learns its next epoch, and goes on
+      p.beginTransaction();
+      p.send(new ProducerRecord<>("java-txn-open", 0, "k", "committed")).get();
+      p.commitTransaction();
+      Data.eventually(() -> end(admin, zero, IsolationLevel.READ_COMMITTED), 5L);
     }
   }
 
