@@ -43,6 +43,7 @@ type Log struct {
 	start    int64    // the first offset that is served
 	cleaned  *cleaned // how far it was compacted; nil: not looked at yet
 	loaded   bool
+	cut      bool  // a load put aside what follows the last whole batch
 	closed   error // why nothing goes any more
 	segments []*segment
 	writers  producers

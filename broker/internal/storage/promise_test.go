@@ -273,6 +273,38 @@ func TestNoDescriptorsToSyncWhatAStartFound(t *testing.T) {
 	has(t, d, "t-1", "record of 1", "more")
 }
 
+// TestWhatADamagedWALHasDoesNotComeBack: what follows a damaged block is put aside, and what is written in its place stays.
+func TestWhatADamagedWALHasDoesNotComeBack(t *testing.T) {
+	mem := vfs.NewCrashableMem()
+	d := openWAL(t, mem, 1<<20)
+	l := d.OpenLog("t-0", LogConfig{})
+	for _, v := range []string{"first", "damaged", "behind"} {
+		mustAppend(t, l, records(t, 1, v))
+		if err := l.Sync(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mem = mem.CrashClone(vfs.CrashCloneCfg{})
+	f, err := mem.OpenReadWrite("data/wal/0.wal", vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("rot"), 2*walPage+60); err != nil { // the second block
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	d = openWAL(t, mem, 1<<20)
+	l = d.OpenLog("t-0", LogConfig{})
+	large := strings.Repeat("x", walTailMax) // synced in the segment alone
+	mustAppend(t, l, records(t, 1, large))
+	if err := l.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	has(t, openWAL(t, mem.CrashClone(vfs.CrashCloneCfg{}), 1<<20), "t-0", "first", large)
+}
+
 // TestForgettingOutlivesTheSizeOfFiles: files of a size that is not used any more go, the oldest first.
 func TestForgettingOutlivesTheSizeOfFiles(t *testing.T) {
 	mem := vfs.NewCrashableMem()

@@ -56,6 +56,9 @@ func (l *Log) load() error {
 	if err := l.dropEnded(); err != nil {
 		return errors.Join(err, l.unload())
 	}
+	if err := l.forgetCut(); err != nil {
+		return errors.Join(err, l.unload())
+	}
 	l.markScanned()
 	l.durable.offset = l.start
 	if len(l.segments) > 0 {
@@ -66,6 +69,19 @@ func (l *Log) load() error {
 		last := l.active()
 		l.durable = mark{offset: last.x.next, segment: last, pos: last.x.size}
 	}
+	return nil
+}
+
+// forgetCut sees to it that what was put aside is not written back over what comes in its place: where the write-ahead log is
+// damaged, it may have something of the log that follows a gap.
+func (l *Log) forgetCut() error {
+	if !l.cut || !l.dir.wal.holds(l.name) {
+		return nil
+	}
+	if err := l.dir.wal.forgetSynced(l.name); err != nil {
+		return err
+	}
+	l.cut = false
 	return nil
 }
 
@@ -337,6 +353,7 @@ func (l *Log) setAside(s *segment, end, size int64) error {
 	if _, err := s.file.WriteAt(make([]byte, len(tail)), end); err != nil {
 		return err
 	}
+	l.cut = true
 	return syncFailed(s.file.Sync())
 }
 
@@ -355,6 +372,7 @@ func (l *Log) cutAtGap() error {
 			continue
 		}
 		l.segments = l.segments[:i+1]
+		l.cut = true
 		for _, s := range rest {
 			if err := errors.Join(s.release(), l.fs.Rename(s.path+logSuffix, s.path+tornSuffix)); err != nil {
 				return err

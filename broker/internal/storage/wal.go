@@ -311,15 +311,24 @@ func (e *errorOnce) note(err error) {
 // forget sees to it that a start writes nothing of what the write-ahead log has of l now, because other files are about to
 // take the place of its segments.
 func (w *wal) forget(l *Log) error {
-	w.mu.Lock()
-	held := slices.ContainsFunc(w.files, func(f *walFile) bool { _, in := f.logs[l.name]; return in })
-	w.mu.Unlock()
-	if !held {
+	if !w.holds(l.name) {
 		return nil
 	}
 	if err := l.checkpoint(); err != nil {
 		return err
 	}
+	return w.forgetSynced(l.name)
+}
+
+// holds tells whether a start would write something back into a log.
+func (w *wal) holds(log string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.files, func(f *walFile) bool { _, in := f.logs[log]; return in })
+}
+
+// forgetSynced is forget for a log whose own files have everything.
+func (w *wal) forgetSynced(log string) error {
 	return w.dir.commits.exclusive(func() error {
 		switch err := w.awaitRoom(); {
 		case errors.Is(err, errNoRoom):
@@ -327,7 +336,7 @@ func (w *wal) forget(l *Log) error {
 		case err != nil:
 			return err
 		}
-		w.buf, _ = appendEntry(beginBlock(w.buf), l.name, walForget, 0, 0)
+		w.buf, _ = appendEntry(beginBlock(w.buf), log, walForget, 0, 0)
 		return w.dir.failIfSync(w.commit(1, nil))
 	})
 }
