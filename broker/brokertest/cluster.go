@@ -45,16 +45,16 @@ func FS(wrap func(vfs.FS) vfs.FS) Option { return func(c *Cluster) { c.wrap = wr
 
 // Cluster is a set of running brokers, at present one.
 type Cluster struct {
-	t         testing.TB
-	cfg       broker.Config
-	crashable *vfs.MemFS
-	wrap      func(vfs.FS) vfs.FS
-	power     plug
+	t     testing.TB
+	cfg   broker.Config
+	wrap  func(vfs.FS) vfs.FS
+	power plug
 
-	mu    sync.Mutex
-	b     *broker.Broker
-	run   chan error
-	addrs []string
+	mu        sync.Mutex
+	crashable *vfs.MemFS // changed by PowerLoss, under the lock
+	b         *broker.Broker
+	run       chan error
+	addrs     []string
 }
 
 // Start runs a cluster of nodes brokers until the test ends. nodes is 1 until clusters can have more.
@@ -161,7 +161,9 @@ func (c *Cluster) PowerLoss(unsynced int, seed uint64) {
 	c.power.pull()
 	after := c.crashable.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: unsynced, RNG: rng(seed)})
 	c.stop() // of the machine that has no power any more, on its old file system
+	c.mu.Lock()
 	c.crashable = after
+	c.mu.Unlock()
 	c.start()
 	c.power.insert()
 }
@@ -208,10 +210,13 @@ func (c *Cluster) DialContext(ctx context.Context, network, addr string) (net.Co
 func (c *Cluster) Client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
 	base := []kgo.Opt{kgo.SeedBrokers(c.Addr()), kgo.RecordPartitioner(kgo.StickyKeyPartitioner(nil))}
+	c.mu.Lock()
+	losesPower := c.crashable != nil
+	c.mu.Unlock()
 	switch {
 	case len(c.cfg.Listen) == 0:
 		base = append(base, kgo.Dialer(c.DialContext))
-	case c.crashable != nil:
+	case losesPower:
 		base = append(base, kgo.Dialer(c.dialTCP))
 	}
 	cl, err := kgo.NewClient(append(base, opts...)...)
