@@ -32,7 +32,7 @@ type maintainer struct {
 func maintain(replicas *replica.Manager, store *meta.Store, config *meta.BrokerConfig, logger *slog.Logger) *maintainer {
 	m := &maintainer{replicas: replicas, meta: store, config: config, logger: logger}
 	m.ctx, m.stop = context.WithCancel(context.Background())
-	m.running.Go(m.tellDamage)
+	m.running.Go(m.watch)
 	m.running.Go(func() { replicas.Recover(m.ctx) })
 	m.every("log.retention.check.interval.ms", "retention", (*replica.Partition).Retain)
 	if config.Bool("log.cleaner.enable") {
@@ -46,18 +46,22 @@ func maintain(replicas *replica.Manager, store *meta.Store, config *meta.BrokerC
 	return m
 }
 
-// damageEvery is how often newly found damage is logged.
-const damageEvery = 10 * time.Second
+// watchEvery is how often the data directory is looked at.
+const watchEvery = 5 * time.Second
 
-// tellDamage logs what was found damaged, each place once.
-func (m *maintainer) tellDamage() {
-	for told := 0; ; {
+// watch logs what was found damaged, each place once, and that the directory is offline.
+func (m *maintainer) watch() {
+	for told, offline := 0, false; ; {
 		all := m.replicas.Damage()
 		for _, damage := range all[told:] {
 			m.logger.Error("damage was found; leat doctor says more", "error", damage)
 		}
 		told = len(all)
-		if !m.sleep(damageEvery) {
+		if err := m.replicas.Check(); err != nil && !offline {
+			offline = true
+			m.logger.Error("nothing is read or written until the next start", "error", err)
+		}
+		if !m.sleep(watchEvery) {
 			return
 		}
 	}

@@ -73,6 +73,9 @@ const closers = 128
 // Damage is what was found damaged since the start though it had been durable.
 func (m *Manager) Damage() []error { return m.dir.Damage() }
 
+// Check tells why the files can no longer be trusted, if they cannot: somebody may have taken them away.
+func (m *Manager) Check() error { return m.dir.Check() }
+
 // Close makes everything durable and closes the files.
 func (m *Manager) Close() error {
 	m.mu.Lock()

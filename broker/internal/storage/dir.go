@@ -35,6 +35,7 @@ type Dir struct {
 	fs   vfs.FS
 	path string
 	lock io.Closer
+	sign string // a name that is there as long as the directory is: the lock file, where the file system makes one
 
 	files   cache // descriptors of segments
 	indexes cache // index entries of old segments
@@ -72,6 +73,9 @@ func OpenDirWAL(fs vfs.FS, path string, bytes int64) (*Dir, error) {
 		return nil, err
 	}
 	d := &Dir{fs: fs, path: path, lock: lock, workers: make(chan struct{}, syncWorkers), closing: make(chan struct{})}
+	if d.sign = fs.PathJoin(path, lockFile); !d.present(d.sign) {
+		d.sign = path
+	}
 	d.useFiles()
 	d.wal.changed.L = &d.wal.mu
 	d.commits.dir, d.early.dir, d.wal.dir, d.wal.bytes, d.wal.next = d, d, d, bytes/walPage*walPage, 1
@@ -221,6 +225,20 @@ func (d *Dir) Offline() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.offline
+}
+
+// Check takes the directory offline if somebody took it away: what is written into files without a name ends with the process.
+func (d *Dir) Check() error {
+	if !d.present(d.sign) {
+		return d.fail(fmt.Errorf("%s is gone", d.path))
+	}
+	return d.Offline()
+}
+
+// present tells whether there is such a name, or that is not known.
+func (d *Dir) present(name string) bool {
+	_, err := d.fs.Stat(name)
+	return !errors.Is(err, iofs.ErrNotExist)
 }
 
 // fail takes the directory offline. The first cause stays.

@@ -71,3 +71,23 @@ func TestFailedSyncsWhileMaintaining(t *testing.T) {
 		}
 	}
 }
+
+// TestDirectoryTakenAway: what is written into files that have no name any more is not acknowledged for long.
+func TestDirectoryTakenAway(t *testing.T) {
+	fs := vfs.NewMem()
+	d := openDir(t, fs)
+	l := d.OpenLog("t-0", LogConfig{})
+	mustAppend(t, l, records(t, 1, "before"))
+	if err := d.Check(); err != nil {
+		t.Fatal(err)
+	}
+	if err := fs.RemoveAll("data"); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Check(); !errors.Is(err, ErrOffline) || !strings.Contains(err.Error(), "data is gone") {
+		t.Error(err)
+	}
+	if _, err := l.Append(records(t, 1, "after"), 0, now); !errors.Is(err, ErrOffline) {
+		t.Errorf("an append is accepted: %v", err)
+	}
+}

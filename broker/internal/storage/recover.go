@@ -109,7 +109,7 @@ func (l *Log) recallGone(bases []int64) ([]int64, error) {
 	if !known || m.next <= max(base, l.start) || len(bases) > 0 && base <= bases[len(bases)-1] {
 		return bases, nil
 	}
-	if err := makeDir(l.fs, l.path); err != nil {
+	if err := l.dir.makeOwn(l.path); err != nil {
 		return nil, err
 	}
 	f, err := l.fs.Create(segmentPath(l.fs, l.path, base)+logSuffix, vfs.WriteCategoryUnspecified)
