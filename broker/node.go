@@ -75,7 +75,7 @@ func start(ctx context.Context, p *plan) (n *node, err error) {
 	coordinator.Create = n.createInternalTopic("transaction.state.log.")
 	n.txns = coord.NewTxns(coordinator, n.groups)
 	n.api = &api.API{Groups: n.groups, Txns: n.txns, NodeID: p.node, Meta: n.meta, Config: p.config, Replicas: n.replicas, Log: p.logger, LogLevel: p.logLevel, Advertised: n.advertised}
-	n.api.Audit = auth.NewAudit(p.logger, time.Now)
+	n.api.Audit = auth.NewAudit(p.logger)
 	if p.authorizer != nil {
 		n.followACLs()
 		n.api.Auth = p.authorizer

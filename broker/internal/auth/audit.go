@@ -3,36 +3,19 @@ package auth
 import (
 	"context"
 	"log/slog"
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/leatstream/leat/internal/obs"
 )
 
-// Denials are written at this rate at most, so that a client cannot fill the disk with them; what is left out is counted.
-const (
-	auditBurst     = 200
-	auditPerSecond = 20
-)
-
 // Audit writes down who was refused what, and at level debug who was allowed.
 type Audit struct {
-	log *slog.Logger
-	now func() time.Time
-
+	log            *slog.Logger
 	denied, failed atomic.Int64
-
-	mu     sync.Mutex
-	room   float64 // lines that may be written now
-	filled time.Time
-	missed int64 // denials that were not written since the last line
 }
 
-// NewAudit writes to log.
-func NewAudit(log *slog.Logger, now func() time.Time) *Audit {
-	return &Audit{log: log.With("logger", "audit"), now: now, room: auditBurst, filled: now()}
-}
+// NewAudit writes to log, which must leave out what comes too often (obs.Sparse): clients decide how much there is.
+func NewAudit(log *slog.Logger) *Audit { return &Audit{log: log.With("logger", "audit")} }
 
 // Denied notes a refusal.
 func (a *Audit) Denied(who Principal, host string, op Operation, kind Kind, name string) {
@@ -40,11 +23,6 @@ func (a *Audit) Denied(who Principal, host string, op Operation, kind Kind, name
 		return
 	}
 	a.denied.Add(1)
-	missed, ok := a.take()
-	if !ok {
-		return
-	}
-	a.leftOut(missed)
 	a.log.Warn("denied", "principal", short(who.String()), "host", host, "operation", op.String(), "resource", kind.String()+":"+short(name))
 }
 
@@ -54,16 +32,7 @@ func (a *Audit) Failed(host, listener string, why error) {
 		return
 	}
 	a.failed.Add(1)
-	if missed, ok := a.take(); ok {
-		a.leftOut(missed)
-		a.log.Warn("authentication failed", "host", host, "listener", listener, "error", why)
-	}
-}
-
-func (a *Audit) leftOut(missed int64) {
-	if missed > 0 {
-		a.log.Warn("denials were too many to write them all", "left_out", missed)
-	}
+	a.log.Warn("authentication failed", "host", host, "listener", listener, "error", why)
 }
 
 // WriteMetrics writes what was counted.
@@ -82,22 +51,6 @@ func short(name string) string {
 		return name
 	}
 	return name[:nameMax] + "…"
-}
-
-// take asks for room for a line, and tells how many had none before it.
-func (a *Audit) take() (missed int64, ok bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	now := a.now()
-	a.room = min(auditBurst, a.room+now.Sub(a.filled).Seconds()*auditPerSecond)
-	a.filled = now
-	if a.room < 1 {
-		a.missed++
-		return 0, false
-	}
-	a.room--
-	missed, a.missed = a.missed, 0
-	return missed, true
 }
 
 // Allowed notes that something was allowed, where somebody wants to know.
