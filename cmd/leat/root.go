@@ -80,6 +80,9 @@ func newRoot(std stdio) *cobra.Command {
 	root := group("leat", "a Kafka-protocol log, connectors and YAML pipelines in one binary")
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.Version = versionLine()
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.SetHelpCommand(helpCommand(root))
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		devCommand(std), serveCommand(std), runCommand(std), testCommand(std), lintCommand(std), pluginCommand(std),
@@ -88,6 +91,25 @@ func newRoot(std stdio) *cobra.Command {
 		benchCommand(std), doctorCommand(std), toolsCommand(std), versionCommand(std),
 	)
 	return root
+}
+
+// helpCommand is cobra's, but a word that is no command is an error.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "describe a command",
+		RunE: func(_ *cobra.Command, words []string) error {
+			cmd, rest, err := root.Find(words)
+			if err != nil {
+				return usageError("%w", err)
+			}
+			if len(rest) > 0 {
+				return unknownCommand(cmd, rest[0])
+			}
+			cmd.InitDefaultHelpFlag()
+			return cmd.Help()
+		},
+	}
 }
 
 // flagError says which flag, or which command before it, was meant.
