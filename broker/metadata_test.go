@@ -20,10 +20,7 @@ var snapshotsOften = map[string]string{"metadata.log.max.record.bytes.between.sn
 
 // TestDamagedMetadata: a broker starts with all that its metadata log has said, or says what is wrong and touches nothing.
 func TestDamagedMetadata(t *testing.T) {
-	whole := t.TempDir()
-	b, stop := onDisk(t, whole)
-	ctx, cl := testContext(t), dialed(t, b)
-	adm := kadm.NewClient(cl)
+	whole, ctx, topics := t.TempDir(), testContext(t), 0
 	log := func(dir, glob string) []string {
 		names, err := filepath.Glob(filepath.Join(dir, "cluster-metadata", glob))
 		if err != nil {
@@ -31,21 +28,27 @@ func TestDamagedMetadata(t *testing.T) {
 		}
 		return names
 	}
-	topics := 0
-	for left := 10; left > 0; topics++ { // after the second snapshot, so that the last segment begins after it
-		if _, err := adm.CreateTopic(ctx, 1, 1, nil, fmt.Sprint("t", topics)); err != nil {
+	last := func(names []string) string { return names[len(names)-1] }
+	// There are two snapshots, and the last segment begins behind both.
+	enough := func() bool {
+		snapshots := log(whole, "*.snapshot")
+		return len(snapshots) == 2 && strings.TrimSuffix(last(log(whole, "*.log")), ".log") >= strings.TrimSuffix(last(snapshots), ".snapshot")
+	}
+	for !enough() {
+		b, stop := onDisk(t, whole)
+		cl := dialed(t, b)
+		for range 3 {
+			if _, err := kadm.NewClient(cl).CreateTopic(ctx, 1, 1, nil, fmt.Sprint("t", topics)); err != nil {
+				t.Fatal(err)
+			}
+			topics++
+		}
+		if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "t0", Value: []byte("x")}).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
-		if len(log(whole, "*.snapshot")) == 2 {
-			left--
-		}
+		cl.Close()
+		stop() // which waits for a snapshot
 	}
-	if err := cl.ProduceSync(ctx, &kgo.Record{Topic: "t0", Value: []byte("x")}).FirstErr(); err != nil {
-		t.Fatal(err)
-	}
-	cl.Close()
-	stop()
-	last := func(names []string) string { return names[len(names)-1] }
 	must := func(err error) {
 		if err != nil {
 			t.Fatal(err)
