@@ -184,24 +184,32 @@ func (l *Log) below(offset int64) ([]*segment, error) {
 }
 
 // keepProducers sees to it that what is known of producers where gone ends outlives its segments: it is in the index file of
-// the last of them, which stays if the next segment has none. Without an index file, and room for one, the segment stays.
+// the last of them, which stays if the next segment has none. A segment without an index file stays itself, and the one before
+// it is the last to go. Where the disk is too full for index files, making room counts more: then they follow when there is.
 func (l *Log) keepProducers(gone []*segment) []*segment {
 	if len(gone) == 0 {
 		return gone
 	}
-	last := gone[len(gone)-1]
 	l.markRolled()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at := slices.Index(l.segments, last)
-	if at < 0 || at+1 == len(l.segments) || l.segments[at+1].marked >= 0 {
-		return gone
+	full := false
+	for n := len(gone); n > 0; n-- {
+		last := gone[n-1]
+		at := slices.Index(l.segments, last)
+		if at < 0 || at+1 == len(l.segments) || l.segments[at+1].marked >= 0 {
+			return gone[:n]
+		}
+		if last.marked >= last.x.size {
+			last.leave = true
+			return gone[:n]
+		}
+		full = full || last.synced == last.x.size
 	}
-	if last.marked < last.x.size {
+	if full {
 		return gone[:len(gone)-1]
 	}
-	last.leave = true
-	return gone
+	return gone[:0]
 }
 
 // producersAt reads what was known of producers at a segment's mark.

@@ -351,3 +351,26 @@ func TestProducersOutliveTheirRecords(t *testing.T) {
 		t.Errorf("%+v %v", a, err)
 	}
 }
+
+// TestProducersOutliveASegmentThatStays: of three segments that are to go the last stays, because its records are durable in
+// the write-ahead log only and it can have no index file yet; then what is known of producers is in that of the one before.
+func TestProducersOutliveASegmentThatStays(t *testing.T) {
+	l := openDir(t, vfs.NewMem()).OpenLog("t-0", perSegment)
+	send := func(id int64, seq int32) {
+		t.Helper()
+		if _, err := l.AppendClient(sentBatch(id, 3, seq, 1, false), 0, -1, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(7, 0)
+	send(8, 0)
+	if err := l.checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	send(8, 1)
+	send(8, 2)
+	gone := l.keepProducers(l.segments[:3])
+	if len(gone) != 2 || gone[0].leave || !gone[1].leave {
+		t.Fatalf("%d segments go; the index of the last stays: %t", len(gone), gone[len(gone)-1].leave)
+	}
+}
