@@ -40,7 +40,7 @@ func New(cfg Config) (*Broker, error) {
 }
 
 // Run serves clients until ctx ends or Shutdown is called, and then returns nil after everything is on disk. What keeps it
-// from starting is a *StartError.
+// from starting is a *StartError; that ctx ends meanwhile is none.
 func (b *Broker) Run(ctx context.Context) error {
 	b.mu.Lock()
 	if b.started {
@@ -60,6 +60,9 @@ func (b *Broker) Run(ctx context.Context) error {
 		b.plan.logger.Warn("these properties have no effect here", "names", b.plan.ignored)
 	}
 	n, err := start(ctx, b.plan)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}

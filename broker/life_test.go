@@ -74,6 +74,25 @@ func TestWhatKeepsABrokerFromStarting(t *testing.T) {
 	}
 }
 
+// TestStoppedWhileItStarts: that is not the disk's fault, and no failure.
+func TestStoppedWhileItStarts(t *testing.T) {
+	dir := t.TempDir()
+	for _, listen := range [][]string{{}, {"127.0.0.1:0"}} {
+		b, err := broker.New(broker.Config{DataDir: dir, Listen: listen})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := b.Run(ctx); err != nil {
+			t.Errorf("listening on %q: %v", listen, err)
+		}
+	}
+	if err := tryRun(t, broker.Config{DataDir: dir, Listen: []string{}}); err != nil {
+		t.Errorf("the next start: %v", err)
+	}
+}
+
 // readOnly is a file system on which nothing can be made.
 type readOnly struct{ vfs.FS }
 

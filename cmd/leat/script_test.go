@@ -25,8 +25,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestScripts runs every command that the README and the issue name, as a user types it. $REPO is the repository, $ADDR a
-// free address on loopback, $PORT its port, $OTHER_PORT another one; `serving ADDR` waits until something listens there, `exits CODE COMMAND…` checks
-// an exit code, `eventually PATTERN COMMAND…` repeats a command until its standard output matches.
+// free address on loopback, $PORT its port, $OTHER_PORT another one; `serving ADDR` waits until something answers there, `exits CODE COMMAND…`
+// checks an exit code, `eventually PATTERN COMMAND…` repeats a command until its standard output matches.
 func TestScripts(t *testing.T) {
 	repo, err := filepath.Abs("../..")
 	if err != nil {
@@ -53,15 +53,24 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// serving waits until something listens at an address.
+// serving waits until something answers at an address. A broker listens before it does: its port is taken early.
 func serving(ts *testscript.TestScript, _ bool, args []string) {
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if nc, err := net.Dial("tcp", args[0]); err == nil {
-			_ = nc.Close()
-			return
+		nc, err := net.Dial("tcp", args[0])
+		if err != nil {
+			continue
 		}
+		defer nc.Close()
+		_ = nc.SetDeadline(deadline)
+		// ApiVersions 0 with correlation id 1. Who wants TLS or HTTP closes the connection.
+		_, _ = nc.Write([]byte{0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff})
+		_, err = nc.Read(make([]byte, 1))
+		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+			break
+		}
+		return
 	}
-	ts.Fatalf("nothing listens on %s", args[0])
+	ts.Fatalf("nothing answers on %s", args[0])
 }
 
 // exits runs a command and compares its exit code.

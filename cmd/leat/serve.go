@@ -56,7 +56,7 @@ func (f *brokerFlags) properties() ([]property, error) {
 	return out, nil
 }
 
-// start runs a broker until ctx ends and returns when it serves. wait gives what it ended with.
+// start runs a broker until ctx ends and returns when it serves. wait gives what it ended with. ctx.Err(): it ended before.
 func (f *brokerFlags) start(ctx context.Context, std stdio, cfg broker.Config) (b *broker.Broker, wait func() error, err error) {
 	cfg.Logger, cfg.LogLevel = f.logger(std), &f.level
 	b, err = broker.New(cfg)
@@ -65,11 +65,21 @@ func (f *brokerFlags) start(ctx context.Context, std stdio, cfg broker.Config) (
 	}
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
+	wait = func() error { return brokerError(<-done) }
 	select {
 	case <-b.Ready():
-		return b, func() error { return brokerError(<-done) }, nil
+		return b, wait, nil
 	case err := <-done:
-		return nil, nil, brokerError(err)
+		done <- err
+	}
+	select {
+	case <-b.Ready(): // and it has ended already
+		return b, wait, nil
+	default:
+		if err := wait(); err != nil {
+			return nil, nil, err
+		}
+		return nil, nil, ctx.Err()
 	}
 }
 
@@ -105,6 +115,9 @@ func serveCommand(std stdio) *cobra.Command {
 			if err != nil {
 				if l != nil {
 					l.Close()
+				}
+				if errors.Is(err, ctx.Err()) { // stopped before there was anything to stop
+					return nil
 				}
 				return err
 			}

@@ -204,6 +204,9 @@ func (l *Log) keepProducers(gone []*segment) []*segment {
 			last.leave = true
 			return gone[:n]
 		}
+		if p := last.x.producers; p != nil && len(p) == 0 { // there were none
+			return gone[:n]
+		}
 		full = full || last.synced == last.x.size
 	}
 	if full {

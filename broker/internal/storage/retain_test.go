@@ -374,3 +374,14 @@ func TestProducersOutliveASegmentThatStays(t *testing.T) {
 		t.Fatalf("%d segments go; the index of the last stays: %t", len(gone), gone[len(gone)-1].leave)
 	}
 }
+
+// TestSegmentsWithoutProducersGo: where no producer is known, nothing has to outlive a deletion.
+func TestSegmentsWithoutProducersGo(t *testing.T) {
+	l := openDir(t, vfs.NewMem()).OpenLog("t-0", perSegment)
+	for range 4 {
+		mustAppend(t, l, records(t, 1, "v"))
+	}
+	if gone := l.keepProducers(l.segments[:3]); len(gone) != 3 || gone[2].leave {
+		t.Fatalf("%d segments go; the index of the last stays: %t", len(gone), gone[len(gone)-1].leave)
+	}
+}
