@@ -15,7 +15,7 @@ func (a *API) saslHandshake(c *Call, req *kmsg.SASLHandshakeRequest, resp *kmsg.
 	resp.SupportedMechanisms = c.Session.Gate().Names()
 	err := c.Session.Handshake(req.Mechanism, c.Version == 0)
 	if err != nil {
-		a.authenticationFailed(c, err)
+		a.Audit.Failed(c.ClientHost, c.Listener, err)
 	}
 	return err
 }

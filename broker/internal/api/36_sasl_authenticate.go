@@ -38,18 +38,7 @@ func (a *API) proveStep(c *Call, token []byte) ([]byte, time.Duration, error) {
 	}
 	reply, lifetime, err := c.Session.Authenticate(token)
 	if err != nil {
-		a.authenticationFailed(c, err)
+		a.Audit.Failed(c.ClientHost, c.Listener, err)
 	}
 	return reply, lifetime, err
-}
-
-// authenticationFailed writes it down, and makes the client wait: who guesses passwords guesses slowly.
-func (a *API) authenticationFailed(c *Call, err error) {
-	a.Audit.Failed(c.ClientHost, c.Listener, err)
-	wait := time.NewTimer(c.Session.Gate().FailureDelay)
-	defer wait.Stop()
-	select {
-	case <-wait.C:
-	case <-c.Context.Done():
-	}
 }

@@ -117,14 +117,21 @@ func FrameLimit(key int16, socketMax int) (size, factor int) {
 		return socketMax, produceFactor
 	case keyFetch:
 		return min(controlMax, socketMax), fetchFactor
+	case keySASLHandshake, keySASLAuthenticate:
+		return min(saslMax, socketMax), saslFactor
 	default:
 		return min(controlMax, socketMax), kmsgFactor
 	}
 }
 
 const (
+	keySASLHandshake    = 17
+	keySASLAuthenticate = 36
+
 	controlMax    = 1 << 20 // a request that carries no records
 	produceFactor = 3       // the frame itself, and its partitions
 	fetchFactor   = 24      // 16 bytes name a partition
-	kmsgFactor    = 320     // one byte can be an element of a list, in the request and again in the response
+	saslMax       = 16 << 10
+	saslFactor    = 64  // anybody may send these: they hold no list, but tagged fields that nobody knows
+	kmsgFactor    = 320 // one byte can be an element of a list, in the request and again in the response
 )

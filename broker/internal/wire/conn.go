@@ -192,7 +192,21 @@ func (c *conn) next() error {
 	if err := c.room(key); err != nil {
 		return err
 	}
-	charge := int64(size) * int64(factor)
+	if err := c.request(size, key, int64(size)*int64(factor)); err != nil {
+		return err
+	}
+	// What comes now takes as long as the client likes, so that nothing may be held that others need.
+	if err := c.proven(key); err != nil {
+		return err
+	}
+	if !c.in.whole() { // else the answers of both requests go together
+		c.flush()
+	}
+	return nil
+}
+
+// request reads a frame of size bytes and serves it. The memory that it took is given back when it returns.
+func (c *conn) request(size int, key int16, charge int64) error {
 	if size <= inputBuffer-frameLength {
 		if err := c.rest(frameLength + size); err != nil {
 			return err
@@ -246,12 +260,6 @@ func (c *conn) answer(frame []byte, key int16, charge int64) error {
 	p := &pending{call: c.call(), began: time.Now()}
 	c.expect(p)
 	c.serve(p, frame)
-	if err := c.proven(key); err != nil {
-		return err
-	}
-	if !c.in.whole() { // else the answers of both requests go together
-		c.flush()
-	}
 	return nil
 }
 

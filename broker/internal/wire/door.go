@@ -122,6 +122,7 @@ func (c *conn) token() error {
 	call := c.call()
 	reply, err := c.server.api.SASLToken(&call, c.in.take(size))
 	if err != nil { // there is no way to say it
+		c.penance()
 		return fmt.Errorf("%w: %w", errTold, err)
 	}
 	c.yield() // the answer to the handshake comes first
@@ -137,6 +138,7 @@ func (c *conn) proven(key int16) error {
 		return nil
 	}
 	if err := c.session.Failed(); err != nil {
+		c.penance()
 		return fmt.Errorf("%w: %w", errTold, err)
 	}
 	if end := c.session.Expires(); c.session.Open() && !end.IsZero() {
@@ -148,6 +150,16 @@ func (c *conn) proven(key int16) error {
 		}
 	}
 	return nil
+}
+
+// penance makes a client wait for its refusal: who guesses passwords guesses slowly.
+func (c *conn) penance() {
+	wait := time.NewTimer(c.session.Gate().FailureDelay)
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+	case <-c.ctx.Done():
+	}
 }
 
 // expired tells whether the client must prove anew who it is before anything else. Clients do so when they need the

@@ -81,3 +81,50 @@ func TestStrangersHaveHalfAMinute(t *testing.T) {
 		})
 	}
 }
+
+// TestWrongPasswordsHoldNothing: who waits for a refusal has no memory that others need.
+func TestWrongPasswordsHoldNothing(t *testing.T) {
+	gate := &auth.Gate{Mechanisms: []auth.Mechanism{auth.NewPlain(nil)}, FailureDelay: time.Minute}
+	handshake := kmsg.NewPtrSASLHandshakeRequest()
+	handshake.Version, handshake.Mechanism = 1, "PLAIN"
+	wrong := kmsg.NewPtrSASLAuthenticateRequest()
+	wrong.SASLAuthBytes = append([]byte("\x00alice\x00"), make([]byte, 12<<10)...)
+	synctest.Test(t, func(t *testing.T) {
+		cfg := defaults
+		cfg.Budget = 64 << 10
+		s := wire.NewServer(&api.API{Meta: meta.NewStore(nil)}, cfg, slog.New(slog.DiscardHandler))
+		stranger, server := net.Pipe()
+		s.ServeConn(server, wire.Door{SASL: gate})
+		for i, req := range []kmsg.Request{handshake, wrong} {
+			if _, err := stranger.Write(framed(apitest.Frame(req, int32(i)))); err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 {
+				if _, err := response(stranger); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		synctest.Wait()
+		neighbour, server := net.Pipe()
+		s.ServeConn(server, wire.Door{})
+		begin := time.Now()
+		if _, err := neighbour.Write(framed(apitest.Frame(versions(), 1))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := response(neighbour); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("a neighbour has waited for %v", took)
+		}
+		if _, err := response(stranger); err != nil || time.Since(begin) < time.Minute {
+			t.Errorf("the refusal came after %v: %v", time.Since(begin), err)
+		}
+		neighbour.Close()
+		stranger.Close()
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+}

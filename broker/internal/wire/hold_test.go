@@ -2,6 +2,7 @@ package wire_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"runtime"
 	"testing"
@@ -198,4 +199,27 @@ func TestAConsumerThatReadsNothingHoldsNoProducer(t *testing.T) {
 	x.Close()
 	for range asking {
 	}
+}
+
+// TestALargeAnswerThatNobodyReadsHoldsNothing that requests of others need.
+func TestALargeAnswerThatNobodyReadsHoldsNothing(t *testing.T) {
+	const topics = 10_000 // the answer is more than both sockets take
+	cfg := defaults
+	cfg.SendBuffer, cfg.Budget = 32<<10, 1<<20
+	s := serve(t, rig(t).API, cfg)
+	x, neighbour := s.dial(), s.dial()
+	if err := x.Conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	req := metadata()
+	for i := range topics {
+		mt := kmsg.NewMetadataRequestTopic()
+		mt.Topic = kmsg.StringPtr(fmt.Sprintf("none-%05d", i))
+		req.Topics = append(req.Topics, mt)
+	}
+	x.send(framed(apitest.Frame(req, 1)))
+	if _, err := io.ReadFull(x, make([]byte, 1)); err != nil { // it is being sent
+		t.Fatal(err)
+	}
+	neighbour.keepsWorking(300 * time.Millisecond)
 }
