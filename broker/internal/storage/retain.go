@@ -141,9 +141,10 @@ func (l *Log) deleteBefore(offset int64) error {
 	if err := <-durable; err != nil {
 		return err
 	}
-	gone = l.keepProducers(gone)
-	gone, err = l.writeStart(offset, gone)
-	if err != nil {
+	if gone, err = l.keepProducers(gone); err != nil {
+		return err
+	}
+	if gone, err = l.writeStart(offset, gone); err != nil {
 		return err
 	}
 	l.mu.Lock()
@@ -184,35 +185,44 @@ func (l *Log) below(offset int64) ([]*segment, error) {
 }
 
 // keepProducers sees to it that what is known of producers where gone ends outlives its segments: it is in the index file of
-// the last of them, which stays if the next segment has none. A segment without an index file stays itself, and the one before
-// it is the last to go. Where the disk is too full for index files, making room counts more: then they follow when there is.
-func (l *Log) keepProducers(gone []*segment) []*segment {
+// the last of them, which stays if the next segment has none. For a segment that was ended a moment ago it is written here. Where
+// the disk is too full for it the segment stays itself, and the one before it is the last to go.
+func (l *Log) keepProducers(gone []*segment) ([]*segment, error) {
 	if len(gone) == 0 {
-		return gone
+		return gone, nil
+	}
+	if err := l.checkpointOf(gone); err != nil {
+		return nil, err
 	}
 	l.markRolled()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	full := false
 	for n := len(gone); n > 0; n-- {
 		last := gone[n-1]
 		at := slices.Index(l.segments, last)
 		if at < 0 || at+1 == len(l.segments) || l.segments[at+1].marked >= 0 {
-			return gone[:n]
+			return gone[:n], nil
 		}
 		if last.marked >= last.x.size {
 			last.leave = true
-			return gone[:n]
+			return gone[:n], nil
 		}
 		if p := last.x.producers; p != nil && len(p) == 0 { // there were none
-			return gone[:n]
+			return gone[:n], nil
 		}
-		full = full || last.synced == last.x.size
 	}
-	if full {
-		return gone[:len(gone)-1]
+	return gone[:len(gone)-1], nil // making room counts more
+}
+
+// checkpointOf makes segments durable in their own files, where that has not followed the write-ahead log yet.
+func (l *Log) checkpointOf(segments []*segment) error {
+	l.mu.Lock()
+	late := slices.ContainsFunc(segments, func(s *segment) bool { return s.synced < s.x.size })
+	l.mu.Unlock()
+	if !late {
+		return nil
 	}
-	return gone[:0]
+	return l.checkpoint()
 }
 
 // producersAt reads what was known of producers at a segment's mark.

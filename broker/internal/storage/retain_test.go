@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -352,36 +353,69 @@ func TestProducersOutliveTheirRecords(t *testing.T) {
 	}
 }
 
-// TestProducersOutliveASegmentThatStays: of three segments that are to go the last stays, because its records are durable in
-// the write-ahead log only and it can have no index file yet; then what is known of producers is in that of the one before.
+// TestProducersOutliveASegmentThatStays: of three segments that are to go the last stays, because there is no room for its
+// index file; then what is known of producers is in that of the one before.
 func TestProducersOutliveASegmentThatStays(t *testing.T) {
-	l := openDir(t, vfs.NewMem()).OpenLog("t-0", perSegment)
-	send := func(id int64, seq int32) {
-		t.Helper()
-		if _, err := l.AppendClient(sentBatch(id, 3, seq, 1, false), 0, -1, now); err != nil {
-			t.Fatal(err)
-		}
+	l := openDir(t, noIndexFrom(2)).OpenLog("t-0", perSegment)
+	sendEach(t, l, 7, 8, 8, 8)
+	gone, err := l.keepProducers(l.segments[:3])
+	if err != nil || len(gone) != 2 || gone[0].leave || !gone[1].leave {
+		t.Fatalf("%d segments go; the index of the last stays: %t (%v)", len(gone), gone[len(gone)-1].leave, err)
 	}
-	send(7, 0)
-	send(8, 0)
-	if err := l.checkpoint(); err != nil {
-		t.Fatal(err)
-	}
-	send(8, 1)
-	send(8, 2)
-	gone := l.keepProducers(l.segments[:3])
-	if len(gone) != 2 || gone[0].leave || !gone[1].leave {
-		t.Fatalf("%d segments go; the index of the last stays: %t", len(gone), gone[len(gone)-1].leave)
+}
+
+// TestFullDiskWithoutIndexFiles: where no segment has an index file, all but the last go.
+func TestFullDiskWithoutIndexFiles(t *testing.T) {
+	l := openDir(t, noIndexFrom(0)).OpenLog("t-0", perSegment)
+	sendEach(t, l, 7, 8, 8, 8)
+	gone, err := l.keepProducers(l.segments[:3])
+	if err != nil || len(gone) != 2 || gone[1].leave {
+		t.Fatalf("%d segments go; the index of the last stays: %t (%v)", len(gone), gone[len(gone)-1].leave, err)
 	}
 }
 
 // TestSegmentsWithoutProducersGo: where no producer is known, nothing has to outlive a deletion.
 func TestSegmentsWithoutProducersGo(t *testing.T) {
-	l := openDir(t, vfs.NewMem()).OpenLog("t-0", perSegment)
+	l := openDir(t, noIndexFrom(0)).OpenLog("t-0", perSegment)
 	for range 4 {
 		mustAppend(t, l, records(t, 1, "v"))
 	}
-	if gone := l.keepProducers(l.segments[:3]); len(gone) != 3 || gone[2].leave {
-		t.Fatalf("%d segments go; the index of the last stays: %t", len(gone), gone[len(gone)-1].leave)
+	gone, err := l.keepProducers(l.segments[:3])
+	if err != nil || len(gone) != 3 || gone[2].leave {
+		t.Fatalf("%d segments go; the index of the last stays: %t (%v)", len(gone), gone[len(gone)-1].leave, err)
+	}
+}
+
+// TestSegmentsJustEndedGo: a deletion does not depend on how far the files followed the write-ahead log.
+func TestSegmentsJustEndedGo(t *testing.T) {
+	for range 50 {
+		l := openDir(t, vfs.NewMem()).OpenLog("t-0", perSegment)
+		sendEach(t, l, 7, 8, 8, 8)
+		if err := l.DeleteBefore(3); err != nil || len(l.segments) != 1 {
+			t.Fatalf("%d segments are left (%v)", len(l.segments), err)
+		}
+	}
+}
+
+// noIndexFrom is a disk without room for index files of segments from base on.
+func noIndexFrom(base int64) vfs.FS {
+	return errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		name, isIndex := strings.CutSuffix(op.Path, indexSuffix+".tmp")
+		if at, ok := segmentBase(path.Base(name) + logSuffix); op.Kind == errorfs.OpCreate && isIndex && ok && at >= base {
+			return syscall.ENOSPC
+		}
+		return nil
+	}))
+}
+
+// sendEach appends a batch of each of the producers, in its turn.
+func sendEach(t *testing.T, l *Log, ids ...int64) {
+	t.Helper()
+	next := map[int64]int32{}
+	for _, id := range ids {
+		if _, err := l.AppendClient(sentBatch(id, 3, next[id], 1, false), 0, -1, now); err != nil {
+			t.Fatal(err)
+		}
+		next[id]++
 	}
 }
