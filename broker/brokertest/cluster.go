@@ -4,7 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
-	"strings"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -33,7 +33,7 @@ func Properties(p map[string]string) Option {
 func InMemory() Option { return func(c *Cluster) { c.cfg.Listen = []string{} } }
 
 // Listen opens these listeners, [NAME://]HOST:PORT each.
-func Listen(addrs ...string) Option { return func(c *Cluster) { c.cfg.Listen = addrs } }
+func Listen(addrs ...string) Option { return func(c *Cluster) { c.cfg.Listen = slices.Clone(addrs) } }
 
 // CrashableFS keeps the data on a file system in memory. Without it PowerLoss cannot be used.
 func CrashableFS() Option {
@@ -73,6 +73,9 @@ func Start(t testing.TB, nodes int, opts ...Option) *Cluster {
 	for _, o := range opts {
 		o(c)
 	}
+	for i, l := range c.cfg.Listen { // clients find it there after a restart
+		c.cfg.Listen[i] = withPort(t, l)
+	}
 	c.start()
 	t.Cleanup(func() {
 		c.stop() // clients were closed before: their clean-ups came later
@@ -88,16 +91,6 @@ func (c *Cluster) start() {
 	}
 	if c.wrap != nil {
 		cfg.FS = c.wrap(cfg.FS)
-	}
-	if len(c.addrs) > 0 { // clients find it where it was
-		cfg.Listen = nil
-		for i, asked := range c.cfg.Listen {
-			name, _, ok := strings.Cut(asked, "://")
-			if !ok {
-				name = "PLAINTEXT"
-			}
-			cfg.Listen = append(cfg.Listen, name+"://"+c.addrs[i])
-		}
 	}
 	b, err := broker.New(cfg)
 	if err != nil {

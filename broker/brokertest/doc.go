@@ -4,7 +4,7 @@
 // outcome is known, and the judgement of what readers saw of them.
 //
 // Promises: Start returns when clients are served; everything is stopped when the test ends; a test that says so works
-// on a file system in memory whose power can be cut.
+// on a file system in memory whose power can be cut; a port given is nobody else's, also while the broker is away.
 //
 // Must not know: anything about a broker but its public face.
 //

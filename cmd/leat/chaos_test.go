@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os/exec"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/leatstream/leat/broker/brokertest"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
@@ -43,7 +43,7 @@ type chaos struct {
 // partition must hold what its producer sent, in order, once, and at least what was acknowledged. A reader that goes on
 // through all of it sees the same.
 func TestKillNineUnderLoad(t *testing.T) {
-	c := &chaos{t: t, dir: t.TempDir(), addr: freeAddr(t)}
+	c := &chaos{t: t, dir: t.TempDir(), addr: brokertest.FreeAddr(t)}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	broker := c.start()
@@ -101,15 +101,6 @@ func TestKillNineUnderLoad(t *testing.T) {
 	t.Logf("%d kills, %d records acknowledged", len(down), total)
 	t.Logf("process ready again after %s", quantiles(ready))
 	t.Logf("from kill to the next acknowledged record of the slowest of %d producers: %s", chaosPartitions, quantiles(down))
-}
-
-func freeAddr(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // start runs a broker and returns when it listens.

@@ -46,7 +46,7 @@ type txnChaos struct {
 // whole or not there, as its producer was told, in its producer's order; every record is copied once; nobody who reads
 // committed sees what a later reader does not; and nothing holds readers up for good.
 func TestKillNineInTransactions(t *testing.T) {
-	c := &txnChaos{chaos: chaos{t: t, dir: t.TempDir(), addr: freeAddr(t)}, ctx: t.Context()}
+	c := &txnChaos{chaos: chaos{t: t, dir: t.TempDir(), addr: brokertest.FreeAddr(t)}, ctx: t.Context()}
 	broker := c.start()
 	defer func() { c.kill(broker) }()
 	admin := c.client()

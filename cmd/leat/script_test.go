@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/leatstream/leat/broker/brokertest"
 	"github.com/leatstream/leat/cmd/leat/internal/apache"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -35,19 +37,18 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				return err
-			}
 			env.Setenv("REPO", repo)
-			env.Setenv("ADDR", l.Addr().String())
-			other, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				return err
+			env.Setenv("ADDR", brokertest.FreeAddr(t))
+			env.Setenv("PORT", strings.TrimPrefix(env.Getenv("ADDR"), "127.0.0.1:"))
+			env.Setenv("OTHER_PORT", strings.TrimPrefix(brokertest.FreeAddr(t), "127.0.0.1:"))
+			return nil
+		},
+		Condition: func(what string) (bool, error) {
+			if what != "tmpfs" { // which leat doctor warns of
+				return false, fmt.Errorf("unknown condition %s", what)
 			}
-			env.Setenv("OTHER_PORT", strings.TrimPrefix(other.Addr().String(), "127.0.0.1:"))
-			env.Setenv("PORT", strings.TrimPrefix(l.Addr().String(), "127.0.0.1:"))
-			return errors.Join(l.Close(), other.Close())
+			kind, err := exec.Command("stat", "-f", "-c", "%T", os.TempDir()).Output()
+			return err == nil && strings.TrimSpace(string(kind)) == what, nil //nolint:nilerr // a system without this stat warns of nothing
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serving": serving, "exits": exits, "eventually": eventually},
 	})
