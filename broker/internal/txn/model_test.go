@@ -207,7 +207,7 @@ func (m *model) complete(*rapid.T) {
 	}
 }
 
-func (m *model) crash(*rapid.T) { m.txn = txn.Restore(*m.disk) }
+func (m *model) crash(*rapid.T) { m.txn = restart(m.disk) }
 
 func (m *model) network(t *rapid.T) {
 	if len(m.late) > 0 {
@@ -222,7 +222,7 @@ func (m *model) sleep(t *rapid.T) {
 
 func (m *model) wear(*rapid.T) { // epochs are nearly used up
 	if m.txn.State == txn.Empty && m.txn.Producer.Epoch >= 0 && m.txn.Producer.Epoch < 32000 {
-		m.disk = txn.Restore(*m.disk)
+		m.disk = restart(m.disk)
 		m.disk.Producer.Epoch = 32764
 		m.txn = m.disk
 	}

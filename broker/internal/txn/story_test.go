@@ -3,6 +3,7 @@ package txn_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,6 +25,9 @@ var start = time.Unix(1_700_000_000, 0)
 // producer id gets the next unused one.
 func TestStories(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		if strings.Contains(path, "rapid") {
+			return // where rapid keeps what a model has failed with
+		}
 		s := &story{txn: txn.New("tx"), now: start, fresh: 100}
 		datadriven.RunTest(t, path, s.play)
 	})
@@ -72,9 +76,9 @@ func (s *story) play(t *testing.T, d *datadriven.TestData) string {
 		s.now = s.now.Add(wait)
 		err = s.event(func(int64) (*txn.Txn, error) { return s.txn.Tick(s.now, expiration), nil })
 	case "crash":
-		s.txn = txn.Restore(*s.txn)
+		s.txn = restart(s.txn)
 	case "epoch":
-		s.txn = txn.Restore(*s.txn)
+		s.txn = restart(s.txn)
 		s.txn.Producer.Epoch = int16(number(t, d.CmdArgs[0].Key))
 	default:
 		t.Fatalf("%s: no command %q", d.Pos, d.Cmd)
@@ -110,6 +114,43 @@ func (s *story) show() string {
 		out += fmt.Sprintf(" %s:%d", p.Topic, p.Index)
 	}
 	return out
+}
+
+// restart is what a restart leaves of a transactional id: what its record has.
+func restart(t *txn.Txn) *txn.Txn {
+	return txn.Restore(txn.Txn{
+		ID: t.ID, Producer: t.Producer, PreviousID: t.PreviousID, NextID: t.NextID, Timeout: t.Timeout, State: t.State,
+		Partitions: slices.Clone(t.Partitions), Started: t.Started, Updated: t.Updated, V2: t.V2,
+	})
+}
+
+// TestRestoredPartitionsAreFound: whoever wrote the record had an order of its own.
+func TestRestoredPartitionsAreFound(t *testing.T) {
+	partitions := []txn.Partition{{Topic: "t", Index: 2}, {Topic: "t", Index: 0}, {Topic: "a", Index: 1}}
+	x := txn.Restore(txn.Txn{State: txn.Ongoing, Partitions: slices.Clone(partitions)})
+	for _, p := range partitions {
+		if !x.Has(p) {
+			t.Errorf("%v is not found", p)
+		}
+	}
+}
+
+// TestNothingNewIsNotWritten: a partition that takes part already costs no record.
+func TestNothingNewIsNotWritten(t *testing.T) {
+	x, err := txn.New("tx").Init(start, timeout, txn.NoProducer, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := txn.Partition{Topic: "t"}
+	if x, err = x.Add(start, x.Producer, true, at); err != nil {
+		t.Fatal(err)
+	}
+	if next, err := x.Add(start, x.Producer, true, at); next != nil || err != nil {
+		t.Errorf("%+v, %v", next, err)
+	}
+	if next, err := x.Add(start, x.Producer, true, txn.Partition{Topic: "t", Index: 1}); next == nil || err != nil {
+		t.Errorf("another partition: %v, %v", next, err)
+	}
 }
 
 func number(t *testing.T, s string) int64 {
