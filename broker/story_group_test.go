@@ -185,7 +185,9 @@ func (s *story) offsets(d *datadriven.TestData) string {
 // describeGroups takes a group a line.
 func (s *story) describeGroups(d *datadriven.TestData) string {
 	req := kmsg.NewPtrDescribeGroupsRequest()
-	req.Groups = lines(d.Input)
+	for _, l := range lines(d.Input) {
+		req.Groups = append(req.Groups, strings.Trim(l, `"`))
+	}
 	var b strings.Builder
 	for _, g := range s.send(d, req).(*kmsg.DescribeGroupsResponse).Groups {
 		fmt.Fprintf(&b, "%s: %s, %s, %q, %q\n", g.Group, verdict(g.ErrorCode, g.ErrorMessage), g.State, g.ProtocolType, g.Protocol)
@@ -216,7 +218,9 @@ func (s *story) listGroups(d *datadriven.TestData) string {
 // deleteGroups takes a group a line.
 func (s *story) deleteGroups(d *datadriven.TestData) string {
 	req := kmsg.NewPtrDeleteGroupsRequest()
-	req.Groups = lines(d.Input)
+	for _, l := range lines(d.Input) {
+		req.Groups = append(req.Groups, strings.Trim(l, `"`))
+	}
 	var b strings.Builder
 	for _, g := range s.send(d, req).(*kmsg.DeleteGroupsResponse).Groups {
 		fmt.Fprintf(&b, "%s: %s\n", g.Group, verdict(g.ErrorCode, g.ErrorMessage))

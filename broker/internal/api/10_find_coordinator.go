@@ -42,15 +42,13 @@ func (a *API) coordinator(c *Call, kind int8, key string) error {
 	if err := a.allowCoordinator(c, kind, key); err != nil {
 		return err
 	}
-	switch {
-	case kind == coordinatesGroups && key == "":
-		return kerr.InvalidGroupID
-	case kind == coordinatesGroups:
+	switch kind {
+	case coordinatesGroups:
 		return a.Groups.Ready(c.Context)
-	case kind != coordinatesTransactions || key == "":
-		return kerr.InvalidRequest
+	case coordinatesTransactions:
+		return a.Txns.Ready(c.Context)
 	}
-	return a.Txns.Ready(c.Context)
+	return kerr.InvalidRequest
 }
 
 func (a *API) allowCoordinator(c *Call, kind int8, key string) error {

@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/leatstream/leat/broker/internal/auth"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -12,6 +13,9 @@ var _ = handle(0, 5, (*API).leaveGroup)
 func (a *API) leaveGroup(c *Call, req *kmsg.LeaveGroupRequest, resp *kmsg.LeaveGroupResponse) error {
 	if err := a.allow(c, auth.Read, auth.Group, req.Group); err != nil {
 		return err
+	}
+	if req.Group == "" {
+		return kerr.InvalidGroupID
 	}
 	if c.Version < 3 {
 		a.Groups.Leave(c.Context, req.Group, req.MemberID, nil, c.Park())

@@ -19,11 +19,17 @@ func (a *API) offsetDelete(c *Call, req *kmsg.OffsetDeleteRequest, resp *kmsg.Of
 	for _, t := range req.Topics {
 		rt := kmsg.NewOffsetDeleteResponseTopic()
 		rt.Topic = t.Topic
-		err := a.allow(c, auth.Read, auth.Topic, t.Topic)
-		if err == nil && im.Topic(t.Topic) == nil {
-			err = kerr.UnknownTopicOrPartition
-		}
+		refused := a.allow(c, auth.Read, auth.Topic, t.Topic)
+		topic := im.Topic(t.Topic)
 		for _, p := range t.Partitions {
+			err := refused
+			known := false
+			if topic != nil {
+				_, known = topic.Partition(p.Partition)
+			}
+			if err == nil && !known {
+				err = kerr.UnknownTopicOrPartition
+			}
 			rp := kmsg.NewOffsetDeleteResponseTopicPartition()
 			rp.Partition, rp.ErrorCode = p.Partition, code(err)
 			rt.Partitions = append(rt.Partitions, rp)

@@ -78,7 +78,7 @@ type DescribedConsumer struct {
 
 // DescribeConsumer tells what a consumer group is like.
 func (g *Groups) DescribeConsumer(ctx context.Context, id string) (DescribedConsumer, error) {
-	s, m, err := g.find(ctx, id)
+	s, m, err := g.findNamed(ctx, id)
 	if errors.Is(err, kerr.UnknownMemberID) {
 		return DescribedConsumer{}, &group.Refusal{Code: kerr.GroupIDNotFound, Why: fmt.Sprintf("Group %s not found.", id)}
 	}

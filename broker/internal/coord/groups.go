@@ -68,13 +68,9 @@ func (g *Groups) Ready(ctx context.Context) error {
 	return err
 }
 
-// shardOf finds the shard that a group belongs to, and loads it.
-func (g *Groups) shardOf(ctx context.Context, id string) (*shard, error) {
-	if id == "" {
-		return nil, kerr.InvalidGroupID
-	}
-	return g.topic.of(ctx, id)
-}
+// shardOf finds the shard that a group belongs to, and loads it. The group without a name keeps offsets, too; it has no
+// members.
+func (g *Groups) shardOf(ctx context.Context, id string) (*shard, error) { return g.topic.of(ctx, id) }
 
 func (g *Groups) settings() group.Config {
 	return group.Config{
@@ -104,7 +100,11 @@ func newID() string {
 // Join lets a member in. done gets the answer, once, perhaps later.
 func (g *Groups) Join(ctx context.Context, id string, j group.Join, done func(*group.Joined, error)) {
 	low, high := g.cfg.Broker.Millis("group.min.session.timeout.ms"), g.cfg.Broker.Millis("group.max.session.timeout.ms")
-	if id != "" && (j.SessionTimeout < low || j.SessionTimeout > high) { // that a group has no name is told first
+	switch {
+	case id == "":
+		done(nil, kerr.InvalidGroupID)
+		return
+	case j.SessionTimeout < low || j.SessionTimeout > high:
 		done(nil, kerr.InvalidSessionTimeout)
 		return
 	}
@@ -142,7 +142,7 @@ func (g *Groups) Join(ctx context.Context, id string, j group.Join, done func(*g
 // Sync gives a member its assignment. done gets the answer, once, perhaps later.
 func (g *Groups) Sync(ctx context.Context, id string, sync group.Sync, done func(*group.Synced, error)) {
 	sync.Token = answer(func(a group.Answer) { done(a.Sync, a.Err) })
-	s, m, err := g.find(ctx, id)
+	s, m, err := g.findNamed(ctx, id)
 	if err != nil {
 		done(nil, err)
 		return
@@ -170,9 +170,17 @@ func (g *Groups) find(ctx context.Context, id string) (*shard, *managed, error) 
 	return s, m, nil
 }
 
+// findNamed is find for what the group without a name does not have.
+func (g *Groups) findNamed(ctx context.Context, id string) (*shard, *managed, error) {
+	if id == "" {
+		return nil, nil, kerr.InvalidGroupID
+	}
+	return g.find(ctx, id)
+}
+
 // Heartbeat keeps a member alive.
 func (g *Groups) Heartbeat(ctx context.Context, id, member string, instance *string, generation int32) error {
-	s, m, err := g.find(ctx, id)
+	s, m, err := g.findNamed(ctx, id)
 	if err != nil {
 		return err
 	}

@@ -112,7 +112,7 @@ type At struct {
 // DeleteOffsets drops what a group has committed for partitions. done is called once, when that is durable, with the
 // topics that were left as they are because members subscribe to them.
 func (g *Groups) DeleteOffsets(ctx context.Context, id string, all []At, done func(subscribed map[string]bool, err error)) {
-	s, m, err := g.find(ctx, id)
+	s, m, err := g.findNamed(ctx, id)
 	if errors.Is(err, kerr.UnknownMemberID) {
 		err = kerr.GroupIDNotFound
 	}

@@ -41,6 +41,10 @@ type pending struct {
 
 // commitPending stores offsets that a transaction will decide on.
 func (g *Groups) commitPending(ctx context.Context, id string, p txn.Producer, c Commit, done func(error)) {
+	if id == "" {
+		done(kerr.InvalidGroupID)
+		return
+	}
 	s, err := g.shardOf(ctx, id)
 	if err != nil {
 		done(err)

@@ -27,6 +27,9 @@ func (c *Consumer) Join(now time.Time, topics Topics, j Join) Effects {
 }
 
 func (c *Consumer) join(now time.Time, topics Topics, j *Join, e *Effects) (*ConsumerMember, error) {
+	if !c.cfg.Consumer.Upgrade && !c.cfg.Consumer.Downgrade {
+		return nil, refuse(kerr.InconsistentGroupProtocol, "Group %s has members of the consumer protocol, and group.consumer.migration.policy lets none of the classic one join.", c.ID)
+	}
 	if err := c.supports(j); err != nil {
 		return nil, err
 	}

@@ -142,7 +142,7 @@ func (s *scene) play(t *testing.T, d *datadriven.TestData) string {
 	case "config":
 		c := &s.consumer.cfg.Consumer
 		c.MaxSize = number("max", c.MaxSize)
-		c.Downgrade = number("downgrade", 1) == 1
+		c.Upgrade, c.Downgrade = number("upgrade", 1) == 1, number("downgrade", 1) == 1
 		return ""
 	case "topics":
 		for _, a := range d.CmdArgs {
