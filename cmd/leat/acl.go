@@ -27,8 +27,8 @@ type aclFlags struct {
 
 func (f *aclFlags) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.topics, "topic", nil, "a topic; 'logs-*' for those that begin so, '*' for all")
-	cmd.Flags().StringArrayVar(&f.groups, "group", nil, "a group, in the same way")
-	cmd.Flags().StringArrayVar(&f.transactions, "transactional-id", nil, "a transactional id, in the same way")
+	cmd.Flags().StringArrayVar(&f.groups, "group", nil, "a group; NAME* and * as of topics")
+	cmd.Flags().StringArrayVar(&f.transactions, "transactional-id", nil, "a transactional id; NAME* and * as of topics")
 	cmd.Flags().BoolVar(&f.cluster, "cluster", false, "the cluster itself")
 	cmd.Flags().StringArrayVar(&f.hosts, "host", nil, "an address that the user comes from; without it, all")
 }

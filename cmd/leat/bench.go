@@ -71,7 +71,7 @@ func benchKind(std stdio, kind, short string) *cobra.Command {
 	fl.StringVar(&f.batch, "batch", "128KiB", "bytes of a batch, at most; of every one in raw")
 	fl.BoolVar(&l.Check, "check", true, "compare what is read back with what was written: number, order, checksums")
 	fl.IntSliceVar(&l.PIDs, "broker-pid", nil, "processes of the broker, on this machine: shows their CPU and memory (Linux)")
-	fl.IntSliceVar(&f.comparePID, "compare-pid", nil, "the same for --compare")
+	fl.IntSliceVar(&f.comparePID, "compare-pid", nil, "--broker-pid of --compare")
 	f.kindFlags(cmd, kind)
 	return cmd
 }

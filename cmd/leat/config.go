@@ -219,7 +219,7 @@ func alterConfigs(cmd *cobra.Command, std stdio, c *cluster, r admin.Resource, c
 	}
 	return c.ask(cmd.Context(), func(cl *kgo.Client) error {
 		if err := known(cmd.Context(), cl, r, changes); err != nil {
-			return err
+			return configError(cmd.Context(), cl, r, err)
 		}
 		if err := admin.AlterConfigs(cmd.Context(), cl, r, dry, changes...); err != nil {
 			return configError(cmd.Context(), cl, r, err)
@@ -249,12 +249,10 @@ func known(ctx context.Context, cl *kgo.Client, r admin.Resource, changes []admi
 	}
 	all, err := admin.Configs(ctx, cl, r)
 	if err != nil {
-		return configError(ctx, cl, r, err)
+		return err
 	}
-	if _, err := pick(all, unset, false); err != nil {
-		return fmt.Errorf("%s: %w", resourceName(r), err)
-	}
-	return nil
+	_, err = pick(all, unset, false)
+	return err
 }
 
 // configError names the resource, and the topic or the key that may have been meant.

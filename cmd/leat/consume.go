@@ -63,7 +63,8 @@ func consumeCommand(std stdio) *cobra.Command {
 	cmd.Flags().StringVar(&f.condition, "where", "", "print only records for which this expression holds, such as 'value.amount > 100 and key != nil'")
 	cmd.Flags().StringVar(&f.isolation, "isolation", "uncommitted", "uncommitted, or committed: only records of transactions that were committed")
 	cmd.Flags().DurationVar(&f.idle, "idle", 0, "stop when nothing came for this long")
-	return cmd
+	oneOf(cmd, "isolation", "committed", "uncommitted")
+	return f.completes(cmd, 1, topicNames)
 }
 
 // consumer prints the records of one topic until it has printed enough.
@@ -111,7 +112,7 @@ func (f *consumeFlags) run(ctx context.Context, std stdio, topic string, limited
 	defer c.reader.Close()
 	err = c.print(ctx)
 	if c.unknown > 0 {
-		fmt.Fprintf(std.err, "--where could not judge %d records, which were left out; the first: %v\n", c.unknown, c.why)
+		fmt.Fprintf(std.err, "left out, because --where could not judge it: %s; the first: %v\n", counted(c.unknown, "record"), c.why)
 	}
 	return cmp.Or(err, c.out.Flush())
 }

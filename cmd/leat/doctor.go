@@ -70,8 +70,8 @@ func examine(ctx context.Context, r *doctor.Report, c *cluster, named bool) {
 			return
 		}
 		if named {
-			r.Findings = append(r.Findings, doctor.Finding{Level: doctor.Bad, Where: seed, What: "no broker answers: " + err.Error(),
-				Why: "clients cannot work", Do: "start it with `leat serve`, or name another with --brokers HOST:PORT"})
+			do, cause := c.firstContact(err)
+			r.Findings = append(r.Findings, doctor.Finding{Level: doctor.Bad, Where: seed, What: "no broker answers: " + cause.Error(), Why: "clients cannot work", Do: do})
 		}
 	}
 }

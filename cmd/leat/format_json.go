@@ -3,7 +3,9 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"slices"
 	"time"
@@ -16,7 +18,42 @@ import (
 type jsonLines struct{}
 
 func (jsonLines) write(w *bufio.Writer, r *kgo.Record) {
-	_ = plainJSON(w).Encode(toJSON(r)) // every field is made so that it can be written; w keeps its error until Flush
+	ms := r.Timestamp.UnixMilli()
+	fmt.Fprintf(w, `{"topic":%s,"partition":%d,"offset":%d,"timestamp":%d,"time":"%s"`,
+		appendJSONText([]byte(r.Topic)), r.Partition, r.Offset, ms, time.UnixMilli(ms).UTC().Format(timeLayout))
+	writeJSONField(w, "key", r.Key)
+	writeJSONField(w, "value", r.Value)
+	for i, h := range r.Headers {
+		fmt.Fprint(w, []string{`,"headers":[`, ","}[min(i, 1)])
+		fmt.Fprintf(w, `{"key":%s`, appendJSONText([]byte(h.Key)))
+		writeJSONField(w, "value", h.Value)
+		fmt.Fprint(w, "}")
+	}
+	if len(r.Headers) > 0 {
+		fmt.Fprint(w, "]")
+	}
+	fmt.Fprint(w, "}\n")
+}
+
+// writeJSONField writes bytes as a field by a name, or, if they are not text, by a name that says that they are base64. What
+// stands in the line as an object or a list does so byte for byte: encoding/json would take its spaces away.
+func writeJSONField(w *bufio.Writer, name string, b []byte) {
+	switch {
+	case b == nil:
+		fmt.Fprintf(w, `,"%s":null`, name)
+	case !utf8.Valid(b):
+		fmt.Fprintf(w, `,"%s_base64":"%s"`, name, base64.StdEncoding.EncodeToString(b))
+	case isJSONInLine(b):
+		fmt.Fprintf(w, `,"%s":%s`, name, b)
+	default:
+		fmt.Fprintf(w, `,"%s":%s`, name, appendJSONText(b))
+	}
+}
+
+// isJSONInLine tells whether b is an object or a list that can stand in a line of JSON without losing a byte.
+func isJSONInLine(b []byte) bool {
+	whole := bytes.HasPrefix(b, []byte("{")) && bytes.HasSuffix(b, []byte("}")) || bytes.HasPrefix(b, []byte("[")) && bytes.HasSuffix(b, []byte("]"))
+	return whole && !bytes.ContainsAny(b, "\r\n") && json.Valid(b)
 }
 
 // plainJSON leaves <, > and & as they are: no browser reads this.
@@ -33,37 +70,25 @@ func appendJSONText(text []byte) []byte {
 	return bytes.TrimSuffix(out.Bytes(), []byte("\n"))
 }
 
-// jsonRecord is a record as JSON. Keys and values that are JSON objects or lists stand as such, other text as strings,
+// jsonRecord is what is read of a line. Keys and values that are JSON objects or lists stand as such, other text as strings,
 // what is not text as base64 in the fields that say so.
 type jsonRecord struct {
-	Topic       string          `json:"topic,omitempty"`
-	Partition   *int32          `json:"partition,omitempty"`
-	Offset      *int64          `json:"offset,omitempty"`
-	Timestamp   *int64          `json:"timestamp,omitempty"` // ms since 1970
-	Time        string          `json:"time,omitempty"`      // the same for people, not read
-	Key         json.RawMessage `json:"key,omitempty"`
-	KeyBase64   []byte          `json:"key_base64,omitempty"`
-	Value       json.RawMessage `json:"value,omitempty"`
-	ValueBase64 []byte          `json:"value_base64,omitempty"`
-	Headers     []jsonHeader    `json:"headers,omitempty"`
+	Topic       string          `json:"topic"`
+	Partition   *int32          `json:"partition"`
+	Offset      *int64          `json:"offset"`
+	Timestamp   *int64          `json:"timestamp"` // ms since 1970
+	Time        string          `json:"time"`      // the same for people, not read
+	Key         json.RawMessage `json:"key"`
+	KeyBase64   []byte          `json:"key_base64"`
+	Value       json.RawMessage `json:"value"`
+	ValueBase64 []byte          `json:"value_base64"`
+	Headers     []jsonHeader    `json:"headers"`
 }
 
 type jsonHeader struct {
 	Key         string          `json:"key"`
-	Value       json.RawMessage `json:"value,omitempty"`
-	ValueBase64 []byte          `json:"value_base64,omitempty"`
-}
-
-func toJSON(r *kgo.Record) jsonRecord {
-	ms := r.Timestamp.UnixMilli()
-	out := jsonRecord{Topic: r.Topic, Partition: &r.Partition, Offset: &r.Offset, Timestamp: &ms, Time: time.UnixMilli(ms).UTC().Format(timeLayout)}
-	out.Key, out.KeyBase64 = jsonBytes(r.Key)
-	out.Value, out.ValueBase64 = jsonBytes(r.Value)
-	for _, h := range r.Headers {
-		value, raw := jsonBytes(h.Value)
-		out.Headers = append(out.Headers, jsonHeader{h.Key, value, raw})
-	}
-	return out
+	Value       json.RawMessage `json:"value"`
+	ValueBase64 []byte          `json:"value_base64"`
 }
 
 // parse gives the record of a line of JSON; Partition is -1 where the line names none.
@@ -83,7 +108,7 @@ func (j *jsonRecord) parse() *kgo.Record {
 	return r
 }
 
-// fromJSON is the opposite of jsonBytes: strings are what they spell, everything else but null is its own text.
+// fromJSON is the opposite of writeJSONField: strings are what they spell, everything else but null is its own text.
 func fromJSON(v json.RawMessage, raw []byte) []byte {
 	var s string
 	switch {
@@ -95,17 +120,4 @@ func fromJSON(v json.RawMessage, raw []byte) []byte {
 		return []byte(s)
 	}
 	return slices.Clone(v)
-}
-
-// jsonBytes gives bytes a form inside JSON: null, an object or list as it stands, text as a string, else raw for base64.
-func jsonBytes(b []byte) (v json.RawMessage, raw []byte) {
-	switch {
-	case b == nil:
-		return json.RawMessage("null"), nil
-	case (bytes.HasPrefix(b, []byte("{")) || bytes.HasPrefix(b, []byte("["))) && json.Valid(b):
-		return b, nil
-	case utf8.Valid(b):
-		return appendJSONText(b), nil
-	}
-	return nil, b
 }

@@ -86,7 +86,7 @@ func groupDescribe(std stdio, c *cluster) *cobra.Command {
 }
 
 func printGroup(std stdio, o *output, g admin.Group) error {
-	fmt.Fprintf(std.out, "group %s  %s  %s  %d members  lag %d\n", g.Group, g.State, g.Type, len(g.Members), g.Lag)
+	fmt.Fprintf(std.out, "group %s  %s  %s  %s  lag %d\n", g.Group, g.State, g.Type, counted(len(g.Members), "member"), g.Lag)
 	t := table{head: []string{"TOPIC", "PARTITION", "COMMITTED", "END", "LAG", "MEMBER", "CLIENT", "HOST"}}
 	for _, r := range g.Offsets {
 		t.rows = append(t.rows, []string{

@@ -64,8 +64,8 @@ func (f *seekFlags) run(ctx context.Context, std stdio, cl *kgo.Client, group st
 		return groupError(ctx, cl, group, err)
 	}
 	if f.execute && len(g.Members) > 0 {
-		return fmt.Errorf("group %s: %w: %d members are active and would go on where they are\n  hint: stop its consumers first; `leat group describe %s` shows where they run",
-			group, errNonEmpty, len(g.Members), group)
+		return fmt.Errorf("group %s: %w: it has %s, which would go on where they are\n  hint: stop its consumers first; `leat group describe %s` shows where they run",
+			group, errNonEmpty, counted(len(g.Members), "active member"), group)
 	}
 	if len(parts) == 0 {
 		parts, err = admin.Committed(ctx, cl, group)

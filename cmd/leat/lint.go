@@ -22,8 +22,8 @@ func lintCommand(std stdio) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(std.err, "ok: %d files, %d topics, %d connectors, %d pipelines\n",
-				len(m.Files), len(m.Topics), len(m.Connectors), len(m.Pipelines))
+			fmt.Fprintf(std.err, "ok: %s, %s, %s, %s\n",
+				counted(len(m.Files), "file"), counted(len(m.Topics), "topic"), counted(len(m.Connectors), "connector"), counted(len(m.Pipelines), "pipeline"))
 			return nil
 		},
 	}

@@ -8,20 +8,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
+	"github.com/leatstream/leat/cmd/leat/internal/admin"
 	"github.com/leatstream/leat/internal/batch"
 	"github.com/spf13/cobra"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// maxLine bounds one line of input, in bytes: what a broker accepts by default, with room for a key.
-const maxLine = 2 << 20
+// maxLine bounds one line of input, in bytes: what a request may have by default, with room for what base64 adds to it.
+const maxLine = 160 << 20
 
 // produceRetries bounds by number, about ten seconds of them, what the client could also bound by time; but that time it
 // counts from a record's timestamp, and those of JSON lines may be old.
 const produceRetries = 8
+
+// batchBeforeAsking only has to be a size that the client accepts.
+const batchBeforeAsking = 1 << 20
 
 type produceFlags struct {
 	cluster
@@ -53,7 +59,7 @@ func produceCommand(std stdio) *cobra.Command {
 	}
 	f.addTo(cmd)
 	cmd.Flags().StringVarP(&f.key, "key", "k", "", "key of every record")
-	cmd.Flags().StringVarP(&f.separator, "key-separator", "K", "", "what stands between key and value in a line")
+	cmd.Flags().StringVarP(&f.separator, "key-separator", "K", "", `what stands between key and value in a line; \t is a tab`)
 	cmd.Flags().StringArrayVarP(&f.headers, "header", "H", nil, "header of every record, KEY=VALUE")
 	cmd.Flags().Int32VarP(&f.partition, "partition", "p", -1, "partition (-1: by key, or in turn)")
 	cmd.Flags().StringVarP(&f.compression, "compression", "z", "none", "none, gzip, snappy, lz4 or zstd")
@@ -62,10 +68,16 @@ func produceCommand(std stdio) *cobra.Command {
 	cmd.Flags().BoolVarP(&f.tombstones, "tombstones", "Z", false, "an empty value is null: it deletes the key from a compacted topic")
 	cmd.Flags().BoolVar(&f.idempotent, "idempotent", true, "let the broker drop what a retry sends twice (with --acks all)")
 	cmd.Flags().StringVarP(&f.transactional, "transactional-id", "x", "", "write all lines in one transaction of this id: consumers of committed records see all of them or none")
-	return cmd
+	oneOf(cmd, "compression", "none", "gzip", "snappy", "lz4", "zstd")
+	oneOf(cmd, "acks", "all", "1", "0")
+	return f.completes(cmd, 1, topicNames)
 }
 
-func (f *produceFlags) sending() ([]kgo.Opt, error) {
+// sending makes options for the client of the flags. maxBatch is asked when the client has found the topic.
+func (f *produceFlags) sending(maxBatch func(topic string) int32) ([]kgo.Opt, error) {
+	if f.partition < -1 {
+		return nil, usageError("--partition %d is none\n  hint: partitions are numbered from 0; -1 lets the key decide", f.partition)
+	}
 	codec, err := batch.ParseCodec(f.compression)
 	if err != nil {
 		return nil, usageError("produce: %w", err)
@@ -74,7 +86,7 @@ func (f *produceFlags) sending() ([]kgo.Opt, error) {
 		batch.None: kgo.NoCompression(), batch.Gzip: kgo.GzipCompression(), batch.Snappy: kgo.SnappyCompression(),
 		batch.LZ4: kgo.Lz4Compression(), batch.Zstd: kgo.ZstdCompression(),
 	}
-	opts := []kgo.Opt{kgo.ProducerBatchCompression(codecs[codec]), kgo.AllowAutoTopicCreation(), kgo.RecordRetries(produceRetries)}
+	opts := []kgo.Opt{kgo.ProducerBatchCompression(codecs[codec]), kgo.AllowAutoTopicCreation(), kgo.RecordRetries(produceRetries), kgo.ProducerBatchMaxBytesFn(maxBatch)}
 	switch f.acks {
 	case "all", "-1":
 		if !f.idempotent {
@@ -97,7 +109,9 @@ func (f *produceFlags) sending() ([]kgo.Opt, error) {
 }
 
 func (f *produceFlags) run(ctx context.Context, std stdio, topic string) error {
-	opts, err := f.sending()
+	var maxBatch atomic.Int32
+	maxBatch.Store(batchBeforeAsking)
+	opts, err := f.sending(func(string) int32 { return maxBatch.Load() })
 	if err != nil {
 		return err
 	}
@@ -110,6 +124,7 @@ func (f *produceFlags) run(ctx context.Context, std stdio, topic string) error {
 		return err
 	}
 	defer cl.Close()
+	maxBatch.Store(admin.MaxBatch(ctx, cl, topic))
 	if isTerminal(std.in) {
 		fmt.Fprintf(std.err, "every line becomes a record of %s; Ctrl-D ends\n", topic)
 	}
@@ -135,7 +150,7 @@ func (f *produceFlags) send(ctx context.Context, std stdio, cl *kgo.Client, topi
 	defer fail(nil)
 	var acked atomic.Int64
 	n := 0
-	err = eachLine(ctx, std.in, func(line []byte) error {
+	err = eachLine(ctx, std.in, maxLine, func(line []byte) error {
 		n++
 		if f.json && len(bytes.TrimSpace(line)) == 0 {
 			return nil
@@ -159,15 +174,23 @@ func (f *produceFlags) send(ctx context.Context, std stdio, cl *kgo.Client, topi
 		err = flushErr
 	}
 	if cause := context.Cause(sending); cause != nil {
-		return 0, fmt.Errorf("produce to %s: %w", topic, kafkaError(cause))
+		return 0, fmt.Errorf("produce to %s: %w", named(topic), tooLarge(topic, kafkaError(cause)))
 	}
 	if err != nil && acked.Load() > 0 && f.transactional == "" {
-		err = fmt.Errorf("%w\n  the %d records before it were written", err, acked.Load())
+		err = fmt.Errorf("%w\n  what came before it was written: %s", err, counted(acked.Load(), "record"))
 	}
 	if err == nil && ctx.Err() != nil && f.transactional != "" {
 		err = errors.New("interrupted, so the transaction was aborted")
 	}
 	return acked.Load(), err
+}
+
+// tooLarge adds to an error about a record's size what decides about it.
+func tooLarge(topic string, err error) error {
+	if !errors.Is(err, kerr.MessageTooLarge) {
+		return err
+	}
+	return fmt.Errorf("%w\n  hint: `leat config get topic %s max.message.bytes` shows how much a record may have, `leat config set` changes it", err, topic)
 }
 
 // wrongPartition words the client's complaint about a partition that was asked for and is not there.
@@ -251,7 +274,7 @@ func (f *produceFlags) parse(line []byte) (*kgo.Record, error) {
 	if f.separator == "" {
 		return r, nil
 	}
-	k, v, ok := bytes.Cut(line, []byte(f.separator))
+	k, v, ok := bytes.Cut(line, []byte(strings.ReplaceAll(f.separator, `\t`, "\t")))
 	if !ok {
 		return nil, usageError("there is no %q between key and value\n  hint: -K names what stands between them", f.separator)
 	}
@@ -263,7 +286,16 @@ func parseJSONLine(line []byte) (*kgo.Record, error) {
 	var j jsonRecord
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(&j); err != nil {
+	err := dec.Decode(&j)
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &kind) {
+		what := "this"
+		if kind.Field != "" {
+			what = strconv.Quote(kind.Field)
+		}
+		err = fmt.Errorf("%s is not what it should be, but JSON of type %s", what, kind.Value)
+	}
+	if err != nil {
 		return nil, usageError("%s\n  hint: with --json a line is {\"key\": …, \"value\": …}; without it the line itself is the value", strings.TrimPrefix(err.Error(), "json: "))
 	}
 	if dec.More() {
@@ -274,9 +306,9 @@ func parseJSONLine(line []byte) (*kgo.Record, error) {
 
 // eachLine calls do for the lines of in until it is at its end or ctx ends. A line is split at \n alone: a carriage return
 // belongs to the value.
-func eachLine(ctx context.Context, in io.Reader, do func(line []byte) error) error {
+func eachLine(ctx context.Context, in io.Reader, longest int, do func(line []byte) error) error {
 	lines := bufio.NewScanner(&interruptible{ctx: ctx, in: in, buf: make([]byte, 64<<10)})
-	lines.Buffer(make([]byte, 64<<10), maxLine)
+	lines.Buffer(make([]byte, 64<<10), longest)
 	lines.Split(scanLines)
 	n := 1
 	for ; lines.Scan(); n++ {
@@ -285,7 +317,7 @@ func eachLine(ctx context.Context, in io.Reader, do func(line []byte) error) err
 		}
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return usageError("line %d is longer than %d bytes", n, maxLine)
+		return usageError("line %d is longer than %d bytes, and no broker takes a record of that size", n, longest)
 	}
 	return lines.Err()
 }

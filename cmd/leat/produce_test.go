@@ -13,7 +13,7 @@ import (
 func lines(t *testing.T, in string) []string {
 	t.Helper()
 	var got []string
-	if err := eachLine(t.Context(), strings.NewReader(in), func(line []byte) error {
+	if err := eachLine(t.Context(), strings.NewReader(in), maxLine, func(line []byte) error {
 		got = append(got, string(line))
 		return nil
 	}); err != nil {
@@ -30,7 +30,7 @@ func TestLinesEndAtNewlinesAlone(t *testing.T) {
 			t.Errorf("%.20q: %.60q, want %.60q", in, got, want)
 		}
 	}
-	err := eachLine(t.Context(), strings.NewReader(strings.Repeat("x", maxLine+2)), func([]byte) error { return nil })
+	err := eachLine(t.Context(), strings.NewReader(strings.Repeat("x", 100_002)), 100_000, func([]byte) error { return nil })
 	if exitCode(err) != exitUsage || !strings.Contains(err.Error(), "line 1 is longer than") {
 		t.Errorf("%v", err)
 	}
@@ -44,7 +44,7 @@ func TestReadingEndsWhileNothingComes(t *testing.T) {
 	got := make(chan string, 1)
 	done := make(chan error, 1)
 	go func() {
-		done <- eachLine(ctx, in, func(line []byte) error {
+		done <- eachLine(ctx, in, maxLine, func(line []byte) error {
 			got <- string(line)
 			return nil
 		})

@@ -79,7 +79,7 @@ func exitCode(err error) int {
 func newRoot(std stdio) *cobra.Command {
 	root := group("leat", "a Kafka-protocol log, connectors and YAML pipelines in one binary")
 	root.SilenceErrors, root.SilenceUsage = true, true
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.Version = versionLine()
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetHelpCommand(helpCommand(root))
@@ -88,7 +88,7 @@ func newRoot(std stdio) *cobra.Command {
 		devCommand(std), serveCommand(std), runCommand(std), testCommand(std), lintCommand(std), pluginCommand(std),
 		topicCommand(std), groupCommand(std), configCommand(std), userCommand(std), aclCommand(std),
 		produceCommand(std), consumeCommand(std),
-		benchCommand(std), doctorCommand(std), toolsCommand(std), versionCommand(std),
+		benchCommand(std), doctorCommand(std), toolsCommand(std), completionCommand(std), versionCommand(std),
 	)
 	return root
 }
@@ -125,7 +125,26 @@ func flagError(cmd *cobra.Command, err error) error {
 			return usageError("%w\n  hint: did you mean --%s?", err, near)
 		}
 	}
+	var value *pflag.InvalidValueError
+	if errors.As(err, &value) {
+		return usageError("--%s %s: %s\n  hint: `%s --help` lists the flags", value.GetFlag().Name, named(value.GetValue()), badValue(value.GetFlag().Value.Type()), cmd.CommandPath())
+	}
 	return usageError("%w\n  hint: `%s --help` lists the flags", err, cmd.CommandPath())
+}
+
+// badValue says what a flag of a type wants.
+func badValue(kind string) string {
+	switch {
+	case strings.HasPrefix(kind, "duration"):
+		return "want a time with its unit, such as 500ms, 10s or 2m"
+	case strings.HasPrefix(kind, "int"):
+		return "want a whole number"
+	case strings.HasPrefix(kind, "float"):
+		return "want a number"
+	case kind == "bool":
+		return "want true or false"
+	}
+	return "cannot be read"
 }
 
 func unknownCommand(cmd *cobra.Command, word string) error {

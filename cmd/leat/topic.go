@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/leatstream/leat/cmd/leat/internal/admin"
 	"github.com/leatstream/leat/internal/diag"
@@ -19,7 +20,10 @@ func topicCommand(std stdio) *cobra.Command {
 	var c cluster
 	cmd := group("topic", "list, create, describe, alter, purge and delete topics")
 	c.addTo(cmd)
-	cmd.AddCommand(topicList(std, &c), topicCreate(std, &c), topicDescribe(std, &c), topicAlter(std, &c), topicPurge(std, &c), topicDelete(std, &c))
+	cmd.AddCommand(topicList(std, &c), topicCreate(std, &c))
+	for _, existing := range []*cobra.Command{topicDescribe(std, &c), topicAlter(std, &c), topicPurge(std, &c), topicDelete(std, &c)} {
+		cmd.AddCommand(c.completes(existing, 0, topicNames))
+	}
 	return cmd
 }
 
@@ -145,7 +149,7 @@ func eachTopic(names []string, do func(string) error) error {
 	var errs []error
 	for _, name := range names {
 		if err := do(name); err != nil {
-			errs = append(errs, fmt.Errorf("topic %s: %w", name, kafkaError(err)))
+			errs = append(errs, fmt.Errorf("topic %s: %w", named(name), kafkaError(err)))
 		}
 	}
 	return errors.Join(errs...)
@@ -164,6 +168,14 @@ func unknownTopic(ctx context.Context, adm *kadm.Client, name string, err error)
 		return fmt.Errorf("%w\n  hint: did you mean %q?", err, near)
 	}
 	return fmt.Errorf("%w\n  hint: `leat topic list` shows the topics", err)
+}
+
+// named is a name as errors show it: between quotes where it could not be told from the sentence.
+func named(name string) string {
+	if name == "" || strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 func pointers(config map[string]string) map[string]*string {

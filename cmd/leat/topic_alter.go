@@ -25,23 +25,17 @@ func topicAlter(std stdio, c *cluster) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if cmd.Flags().Changed("partitions") && partitions < 1 {
+				return usageError("--partitions %d: a topic has at least one", partitions)
+			}
 			if partitions == 0 && len(changes) == 0 {
 				return usageError("alter needs something to change\n  hint: --partitions N, --config KEY=VALUE or --unset KEY")
 			}
 			return c.ask(cmd.Context(), func(cl *kgo.Client) error {
 				adm := kadm.NewClient(cl)
 				return eachTopic(names, func(name string) error {
-					if err := admin.AlterConfigs(cmd.Context(), cl, admin.Resource{Type: kmsg.ConfigResourceTypeTopic, Name: name}, false, changes...); len(changes) > 0 && err != nil {
+					if err := alterTopic(cmd.Context(), cl, name, changes, partitions); err != nil {
 						return unknownTopic(cmd.Context(), adm, name, err)
-					}
-					if partitions > 0 {
-						resp, err := adm.UpdatePartitions(cmd.Context(), partitions, name)
-						if err != nil {
-							return err
-						}
-						if r := resp[name]; r.Err != nil {
-							return unknownTopic(cmd.Context(), adm, name, admin.Refuse(r.Err, r.ErrMessage))
-						}
 					}
 					fmt.Fprintf(std.err, "altered topic %s\n", name)
 					return nil
@@ -53,6 +47,27 @@ func topicAlter(std stdio, c *cluster) *cobra.Command {
 	cmd.Flags().StringArrayVarP(&set, "config", "c", nil, "topic configuration by Kafka's names, KEY=VALUE")
 	cmd.Flags().StringArrayVar(&unset, "unset", nil, "configuration that goes back to the default")
 	return cmd
+}
+
+// alterTopic makes the changes of configurations, if there are some, and sets the number of partitions, unless it is 0.
+func alterTopic(ctx context.Context, cl *kgo.Client, name string, changes []admin.Change, partitions int) error {
+	if len(changes) > 0 {
+		r := admin.Resource{Type: kmsg.ConfigResourceTypeTopic, Name: name}
+		if err := known(ctx, cl, r, changes); err != nil {
+			return err
+		}
+		if err := admin.AlterConfigs(ctx, cl, r, false, changes...); err != nil {
+			return err
+		}
+	}
+	if partitions == 0 {
+		return nil
+	}
+	resp, err := kadm.NewClient(cl).UpdatePartitions(ctx, partitions, name)
+	if err != nil {
+		return err
+	}
+	return admin.Refuse(resp[name].Err, resp[name].ErrMessage)
 }
 
 // parseSettings reads KEY=VALUE words. A value may have commas.
@@ -130,7 +145,7 @@ func purge(ctx context.Context, std stdio, cl *kgo.Client, parts admin.Partition
 		fmt.Fprintln(std.err, "there is nothing to delete")
 		return nil
 	}
-	if err := sure(std, yes, fmt.Sprintf("Delete %d records from %d partitions for good?", total, len(ranges))); err != nil {
+	if err := sure(std, yes, fmt.Sprintf("Delete %s from %s for good?", counted(total, "record"), counted(len(ranges), "partition"))); err != nil {
 		return err
 	}
 	resp, err := kadm.NewClient(cl).DeleteRecords(ctx, before)

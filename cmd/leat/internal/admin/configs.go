@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -82,6 +83,24 @@ func Text(value *string) string {
 // IsSet tells whether the value was set on the resource itself.
 func (c Config) IsSet() bool {
 	return strings.HasPrefix(c.Source, "DYNAMIC_") || c.Source == "GROUP_CONFIG"
+}
+
+// defaultMaxBatch is what brokers accept by default, rounded down as the client does it.
+const defaultMaxBatch = 1_000_012
+
+// MaxBatch is how many bytes a batch of a topic may have. Where the cluster does not say it, to somebody who may not ask or of a
+// topic that is not there yet, it is the default.
+func MaxBatch(ctx context.Context, cl *kgo.Client, topic string) int32 {
+	const name, least, most = "max.message.bytes", 512, 100 << 20 // most: what the client puts into a request
+	configs, err := Configs(ctx, cl, Resource{kmsg.ConfigResourceTypeTopic, topic}, name)
+	if err != nil || len(configs) != 1 {
+		return defaultMaxBatch
+	}
+	n, err := strconv.ParseInt(Text(configs[0].Value), 10, 32)
+	if err != nil {
+		return defaultMaxBatch
+	}
+	return int32(min(max(n, least), most))
 }
 
 // Change is a step of AlterConfigs.

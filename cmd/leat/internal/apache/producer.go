@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/leatstream/leat/cmd/leat/internal/admin"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -28,7 +29,7 @@ var producerTool = &tool{
 		option{name: "sync", help: "Wait for each record's answer before the next is sent."},
 		option{name: "compression-codec", arg: "codec", bare: true, help: "none, gzip (also without an argument), snappy, lz4 or zstd."},
 		option{name: "request-required-acks", arg: "acks", help: "all (-1), 1 or 0."},
-		option{name: "batch-size", arg: "bytes", help: "Bytes of a batch, at most."},
+		option{name: "batch-size", arg: "bytes", help: "Accepted, and of no effect: a record may be larger than a batch, up to max.request.size."},
 		option{name: "max-partition-memory-bytes", arg: "bytes", instead: "batch-size"},
 		option{name: "timeout", arg: "ms", help: "How long a batch waits to become full."},
 		option{name: "message-send-max-retries", arg: "number", help: "How often a record is sent again."},
@@ -64,11 +65,19 @@ func runProducer(ctx context.Context, e *Env, f *flags) error {
 	if err != nil {
 		return err
 	}
+	largest, err := strconv.ParseInt(first(properties["max.request.size"], "1048576"), 10, 32)
+	if err != nil || largest < 1 {
+		return usagef("Invalid value %s for max.request.size: want a number", properties["max.request.size"])
+	}
+	var batch atomic.Int32
+	batch.Store(1 << 20) // the client asks again when it has found the topic
+	opts = append(opts, kgo.ProducerBatchMaxBytesFn(func(string) int32 { return batch.Load() }))
 	cl, err := connect(ctx, e, properties, opts...)
 	if err != nil {
 		return err
 	}
 	defer cl.Close()
+	batch.Store(min(max(int32(largest), 1024), admin.MaxBatch(ctx, cl, f.value("topic", ""))))
 	return produce(ctx, e, f, cl, reader)
 }
 
@@ -103,7 +112,6 @@ func producerOptions(f *flags, properties map[string]string) ([]kgo.Opt, error) 
 		flag, property string
 		set            func(n int64) kgo.Opt
 	}{
-		{"batch-size", "batch.size", func(n int64) kgo.Opt { return kgo.ProducerBatchMaxBytes(int32(max(n, 1024))) }},
 		{"timeout", "linger.ms", func(n int64) kgo.Opt { return kgo.ProducerLinger(time.Duration(n) * time.Millisecond) }},
 		{"message-send-max-retries", "retries", func(n int64) kgo.Opt { return kgo.RecordRetries(int(min(n, 1<<30))) }},
 		{"request-timeout-ms", "request.timeout.ms", func(n int64) kgo.Opt { return kgo.ProduceRequestTimeout(time.Duration(n) * time.Millisecond) }},
