@@ -20,7 +20,10 @@ func groupCommand(std stdio) *cobra.Command {
 	var c cluster
 	cmd := group("group", "list and describe consumer groups, move and delete their offsets")
 	c.addTo(cmd)
-	cmd.AddCommand(groupList(std, &c), groupDescribe(std, &c), groupSeek(std, &c), groupDelete(std, &c), groupDeleteOffsets(std, &c))
+	cmd.AddCommand(
+		groupList(std, &c), c.completes(groupDescribe(std, &c), 0, groupNames), c.completes(groupDelete(std, &c), 0, groupNames),
+		c.completes(groupSeek(std, &c), 1, groupNames), c.completes(groupDeleteOffsets(std, &c), 1, groupNames),
+	)
 	return cmd
 }
 

@@ -21,6 +21,7 @@ type output struct {
 
 func (o *output) addTo(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&o.format, "output", "o", "table", "table, json or yaml")
+	oneOf(cmd, "output", "table", "json", "yaml")
 }
 
 func (o *output) check() error {
