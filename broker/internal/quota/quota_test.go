@@ -128,6 +128,56 @@ func TestRateIsHeld(t *testing.T) {
 	})
 }
 
+// TestClientsHaveCountersOfTheirOwn: neither another kind of use nor a name that looks like two others put together counts.
+func TestClientsHaveCountersOfTheirOwn(t *testing.T) {
+	all := meta.QuotaEntity{User: name("*"), ClientID: name("*")}
+	m := &Manager{}
+	m.Follow(meta.NewImage().Apply(
+		meta.QuotaSet{Entity: all, Name: meta.ProducerByteRate, Value: 1}, meta.QuotaSet{Entity: all, Name: meta.ConsumerByteRate, Value: 1},
+	))
+	if wait := m.Use(Produce, "ab", "c", 20, start); wait != 10*time.Second {
+		t.Errorf("waits %s", wait)
+	}
+	if wait := m.Use(Produce, "a", "bc", 1, start); wait != 0 {
+		t.Errorf("another user with another client id waits %s", wait)
+	}
+	if wait := m.Use(Fetch, "ab", "c", 1, start); wait != 0 {
+		t.Errorf("who has produced too much waits %s to fetch", wait)
+	}
+	if wait := m.Use(Produce, "ab", "c", 1e12, start); wait != maxWait {
+		t.Errorf("waits %s, where nobody should wait for longer than %s", wait, maxWait)
+	}
+	if n := m.throttled[Produce].Load(); n != 2 || m.throttled[Fetch].Load() != 0 {
+		t.Errorf("%d waits are counted", n)
+	}
+}
+
+// TestTheClockMayGoBack: a second that is over stays so, and nobody is charged for it twice.
+func TestTheClockMayGoBack(t *testing.T) {
+	m := manager(t, meta.ProducerByteRate, map[string]float64{"/*": 1})
+	m.Use(Produce, "", "c", 10, start)
+	if wait := m.Use(Produce, "", "c", 5, start.Add(-3*time.Second)); wait != 5*time.Second {
+		t.Errorf("waits %s", wait)
+	}
+	if wait := m.Use(Produce, "", "c", 0, start.Add(11*time.Second)); wait != 0 {
+		t.Errorf("waits %s when the window has gone by", wait)
+	}
+}
+
+// TestRate: what is counted against one limit, such as the connections of a whole broker.
+func TestRate(t *testing.T) {
+	var r Rate
+	if wait := r.Add(10, 1, start); wait != 0 {
+		t.Errorf("ten seconds' worth waits %s", wait)
+	}
+	if wait := r.Add(3, 1, start); wait != 3*time.Second {
+		t.Errorf("three more wait %s", wait)
+	}
+	if wait := r.Add(0, 0, start); wait != time.Second {
+		t.Errorf("a limit of nothing waits %s, and is asked for again then", wait)
+	}
+}
+
 func TestRequestsWaitASecondAtMost(t *testing.T) {
 	m := manager(t, meta.RequestPercentage, map[string]float64{"u/": 1})
 	if wait := m.Use(Request, "u", "", 10_000, start); wait != time.Second {
@@ -153,6 +203,12 @@ func TestMutations(t *testing.T) {
 	if wait, ok := m.Mutate("v", "c", 1000, false, start); !ok || wait != 0 {
 		t.Errorf("without a quota: %s %v", wait, ok)
 	}
+	if n := m.throttled[Mutation].Load(); n != 4 {
+		t.Errorf("%d waits are counted", n)
+	}
+	if wait, ok := (&Manager{}).Mutate("u", "c", 1000, false, start); !ok || wait != 0 {
+		t.Errorf("without any quota: %s %v", wait, ok)
+	}
 }
 
 func TestConnections(t *testing.T) {
@@ -169,6 +225,31 @@ func TestConnections(t *testing.T) {
 	}
 	if a, b, c := count("10.0.0.1"), count("10.0.0.2"), count("10.0.0.3"); a != 10 || b != 20 || c != 20 {
 		t.Error(a, b, c)
+	}
+	if n := m.throttled[Connection].Load(); n != 40+30+30 {
+		t.Errorf("%d waits are counted", n)
+	}
+	if wait, ok := (&Manager{}).Connect("10.0.0.1", start); !ok || wait != 0 {
+		t.Errorf("without any quota: %s %v", wait, ok)
+	}
+}
+
+// TestRefusedConnectionsAreNotCounted: an address that tries all the time gets in as soon as one that waits.
+func TestRefusedConnectionsAreNotCounted(t *testing.T) {
+	m := manager(t, meta.ConnectionCreationRate, map[string]float64{"@10.0.0.1": 1})
+	for range 10 {
+		m.Connect("10.0.0.1", start)
+	}
+	for range 40 {
+		if _, ok := m.Connect("10.0.0.1", start.Add(5*time.Second)); ok {
+			t.Fatal("let in beyond the quota")
+		}
+	}
+	if wait, ok := m.Connect("10.0.0.1", start.Add(11*time.Second)); !ok {
+		t.Errorf("after the window it waits %s", wait)
+	}
+	if wait, ok := m.Connect("10.0.0.2", start); !ok || wait != 0 {
+		t.Errorf("an address without a quota waits %s", wait)
 	}
 }
 

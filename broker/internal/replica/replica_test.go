@@ -83,23 +83,6 @@ func TestAcknowledgedIsVisibleAndSurvivesPowerLoss(t *testing.T) {
 	}
 }
 
-// TestUnsyncedIsNotShown: with acks=1 the record is written, but no consumer sees it before it is durable.
-func TestUnsyncedIsNotShown(t *testing.T) {
-	m := manager(t, vfs.NewMem())
-	p := m.Open(ID{}, 0, defaults)
-	news := make(signal, 1)
-	p.Subscribe(news, 0)
-	if _, err := produce(p, build(t, batch.None, "a"), 1); err != nil {
-		t.Fatal(err)
-	}
-	<-news // durable by now
-	r, err := p.Read(0, 1000, true, false)
-	if err != nil || r.Chunk.Len == 0 || r.HighWatermark != 1 {
-		t.Fatalf("%+v %v", r, err)
-	}
-	r.Chunk.Release()
-}
-
 // TestTheEndIsSettledBeforeItIsTold: where a producer with acks=1 was answered, the end that it asks for has its record.
 func TestTheEndIsSettledBeforeItIsTold(t *testing.T) {
 	p := manager(t, vfs.NewMem()).Open(ID{}, 0, defaults)
