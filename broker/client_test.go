@@ -10,9 +10,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
+// patience is how long anything may take on a busy machine.
+const patience = 3 * time.Minute
+
 func testContext(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }

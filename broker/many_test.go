@@ -26,7 +26,7 @@ func TestTenThousandPartitions(t *testing.T) {
 	c.Restart()
 	took := time.Since(begin)
 	t.Logf("restart with 10,000 partitions: %s", took)
-	if took > 5*time.Second {
+	if took > time.Minute {
 		t.Errorf("a restart took %s", took)
 	}
 	topics, err := adm.ListTopics(ctx)

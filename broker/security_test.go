@@ -191,7 +191,7 @@ func TestCertificatesAreUsers(t *testing.T) {
 	if err := os.WriteFile(s.keystore, append(fresh.Keys, fresh.PEM...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(20 * time.Second); ; {
+	for deadline := time.Now().Add(patience); ; {
 		nc, err := tls.Dial("tcp", s.Addrs()[saslSSL], s.tls(nil))
 		if err != nil {
 			t.Fatal(err)
@@ -223,7 +223,7 @@ func (s *secured) rude(door int) *rude {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { nc.Close() })
-	if err := nc.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(patience)); err != nil {
 		s.t.Fatal(err)
 	}
 	return &rude{nc, s.t}
@@ -384,22 +384,30 @@ func TestOldClients(t *testing.T) {
 
 // TestProofsExpire: who does not prove again in time who it is, as the same user, is cut off, also in a long poll.
 func TestProofsExpire(t *testing.T) {
+	const lifetime = 700 * time.Millisecond
 	s := secure(t, map[string]string{"listener.name.open.plain.connections.max.reauth.ms": "700"})
 	login := func(r *rude) *kmsg.SASLAuthenticateResponse {
 		r.ask(saslHandshake(1, "PLAIN"))
 		resp, _ := r.ask(token(2, adminToken)).(*kmsg.SASLAuthenticateResponse)
 		return resp
 	}
-	kept, cut := s.rude(saslOpen), s.rude(saslOpen)
-	if resp := login(kept); resp.SessionLifetimeMillis != 700 {
+	kept, cut, proven := s.rude(saslOpen), s.rude(saslOpen), time.Now()
+	if resp := login(kept); resp.SessionLifetimeMillis != lifetime.Milliseconds() {
 		t.Fatalf("%+v", resp)
 	}
 	login(cut)
-	for start := time.Now(); time.Since(start) < 1500*time.Millisecond; {
-		if resp := login(kept); resp == nil || resp.ErrorCode != 0 {
+	for start := time.Now(); time.Since(start) < 2*lifetime; {
+		again := time.Now()
+		resp := login(kept)
+		late := time.Since(proven) >= lifetime
+		switch proven = again; {
+		case resp == nil && late: // this machine is too busy to prove it in time
+			kept = s.rude(saslOpen)
+			continue
+		case resp == nil || resp.ErrorCode != 0:
 			t.Fatalf("%+v", resp)
 		}
-		if kept.ask(metadataRequest()) == nil {
+		if kept.ask(metadataRequest()) == nil && time.Since(proven) < lifetime {
 			t.Fatal("cut off though it has proven again who it is")
 		}
 	}
@@ -421,7 +429,7 @@ func TestProofsExpire(t *testing.T) {
 	start := time.Now()
 	for poll.read() != nil { // an answer may come before the end
 	}
-	if took := time.Since(start); took > 10*time.Second {
+	if took := time.Since(start); took > 45*time.Second {
 		t.Errorf("a long poll outlives the proof by %v", took)
 	}
 }

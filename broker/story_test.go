@@ -159,7 +159,7 @@ func (s *story) send(d *datadriven.TestData, req kmsg.Request) kmsg.Response {
 	req.SetVersion(int16(argInt(d, "version", int(min(req.MaxVersion(), s.newest(req.Key()))))))
 	s.corr++
 	frame := kmsg.NewRequestFormatter(kmsg.FormatterClientID("story")).AppendRequest(nil, req, s.corr)
-	if err := s.conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := s.conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		s.t.Fatal(err)
 	}
 	if _, err := s.conn.Write(frame); err != nil {

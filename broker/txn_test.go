@@ -129,7 +129,7 @@ func TestTransactionsOutlivePowerLosses(t *testing.T) {
 	for name, kind := range clientKinds {
 		t.Run(name, func(t *testing.T) {
 			c := brokertest.Start(t, 1, brokertest.CrashableFS())
-			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			topicOf(ctx, t, c, "t", partitions)
 			client := func(i int) *kgo.Client {
@@ -241,7 +241,7 @@ func TestCopiesAreExact(t *testing.T) {
 	for name, kind := range clientKinds {
 		t.Run(name, func(t *testing.T) {
 			c := brokertest.Start(t, 1, brokertest.CrashableFS(), brokertest.Properties(map[string]string{"group.min.session.timeout.ms": "100"}))
-			ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			fill(ctx, t, c, "in", records)
 			topicOf(ctx, t, c, "out", 3)
@@ -342,7 +342,7 @@ func TestAHangingTransactionEnds(t *testing.T) {
 	if string(got[0].Value) != "waits" {
 		t.Errorf("%s", got[0].Value)
 	}
-	if after := time.Since(began); after < 2*time.Second || after > 12*time.Second {
+	if after := time.Since(began); after < 2*time.Second || after > time.Minute {
 		t.Errorf("consumers waited for %s", after)
 	}
 	if err := gone.EndTransaction(ctx, kgo.TryCommit); err == nil {

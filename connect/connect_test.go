@@ -292,7 +292,7 @@ func (b *bench) wait(r *connect.Runtime, name, what string, ok func(connect.Stat
 	b.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(30 * time.Second); ; <-tick.C {
+	for end := time.Now().Add(3 * time.Minute); ; <-tick.C {
 		s := status(r, name)
 		if ok(s) {
 			return s

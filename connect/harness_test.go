@@ -17,7 +17,7 @@ import (
 	"github.com/leatstream/leat/internal/yaml"
 )
 
-const patience = 30 * time.Second
+const patience = 3 * time.Minute
 
 // world is a broker, a folder and a log.
 type world struct {
@@ -121,7 +121,7 @@ func (w *world) start(src string) *running {
 		cancel()
 		begin := time.Now()
 		err := <-ended
-		if took := time.Since(begin); took > 5*time.Second {
+		if took := time.Since(begin); took > 30*time.Second {
 			w.t.Errorf("stopping took %s", took)
 		}
 		return err

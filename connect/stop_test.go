@@ -43,7 +43,7 @@ func TestStopWhileSinksAreStuckLeavesNothing(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(began); took > 3*time.Second { // 2 s, on a machine that has nothing else to do
+	if took := time.Since(began); took > 30*time.Second { // 2 s, on a machine that has nothing else to do
 		t.Errorf("stopping took %s", took)
 	}
 	for _, pid := range pids {
@@ -65,7 +65,7 @@ func (b *bench) soon(what string, ok func() bool) {
 	b.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(10 * time.Second); !ok(); <-tick.C {
+	for end := time.Now().Add(3 * time.Minute); !ok(); <-tick.C {
 		if time.Now().After(end) {
 			b.Fatalf("not %s", what)
 		}

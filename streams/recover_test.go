@@ -103,7 +103,7 @@ func TestRecordsThatGrowTooLargeBecomeDeadLetters(t *testing.T) {
 	})
 	rt, stop := run(t, streams.Config{Documents: documents(t, "pipeline: p\nfrom: in\nsteps:\n  - map: {n: value.n, a: value.s, b: value.s}\nto: out\n"), Kafka: cfg})
 	defer stop()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(3 * time.Minute)
 	for {
 		committed, err := cl.Admin().FetchOffsets(ctx, "p")
 		if err == nil {

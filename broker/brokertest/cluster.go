@@ -15,7 +15,7 @@ import (
 )
 
 // patience is how long a broker may take to start or stop in a test on a busy machine.
-const patience = 30 * time.Second
+const patience = 3 * time.Minute
 
 // Option changes how Start works.
 type Option func(*Cluster)

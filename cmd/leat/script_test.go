@@ -47,8 +47,9 @@ func TestScripts(t *testing.T) {
 			if what != "tmpfs" { // which leat doctor warns of
 				return false, fmt.Errorf("unknown condition %s", what)
 			}
+			// A system without this stat warns of nothing.
 			kind, err := exec.Command("stat", "-f", "-c", "%T", os.TempDir()).Output()
-			return err == nil && strings.TrimSpace(string(kind)) == what, nil //nolint:nilerr // a system without this stat warns of nothing
+			return err == nil && strings.TrimSpace(string(kind)) == what, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serving": serving, "exits": exits, "eventually": eventually},
 	})
@@ -56,7 +57,7 @@ func TestScripts(t *testing.T) {
 
 // serving waits until something answers at an address. A broker listens before it does: its port is taken early.
 func serving(ts *testscript.TestScript, _ bool, args []string) {
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		nc, err := net.Dial("tcp", args[0])
 		if err != nil {
 			continue
@@ -91,7 +92,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 // eventually repeats a command until its standard output matches a pattern.
 func eventually(ts *testscript.TestScript, _ bool, args []string) {
 	want := regexp.MustCompile("(?m)" + args[0])
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if ts.Exec(args[1], args[2:]...) == nil && want.MatchString(ts.ReadFile("stdout")) {
 			return
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/leatstream/leat/connect/sdk/proto"
 )
 
-const patience = 20 * time.Second
+const patience = 3 * time.Minute
 
 // pipeStream is one end of a bidirectional stream in memory: In is what the plugin receives, Out what it sends.
 type pipeStream[In, Out any] struct {

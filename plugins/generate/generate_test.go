@@ -51,8 +51,9 @@ func TestTemplateMakesJSON(t *testing.T) {
 }
 
 func TestRateIsKeptAndStopIsHeard(t *testing.T) {
-	run := sdktest.Start(t).Source(config{"rate": 100, "value": "x"}, sdktest.SourceOptions{})
+	p := sdktest.Start(t)
 	begin := time.Now()
+	run := p.Source(config{"rate": 100, "value": "x"}, sdktest.SourceOptions{})
 	run.WaitRecords(31)
 	if took := time.Since(begin); took < 200*time.Millisecond {
 		t.Errorf("31 records at 100/s took %v", took)

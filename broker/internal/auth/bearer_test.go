@@ -214,7 +214,7 @@ func TestBearerKeysRotate(t *testing.T) {
 // within waits until something is true.
 func within(t *testing.T, f func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !f(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); !f(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it did not become true")
 		}

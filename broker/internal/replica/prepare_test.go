@@ -185,7 +185,7 @@ func TestFlushes(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(3 * time.Minute); ; time.Sleep(time.Millisecond) {
 			if durable, err := p.log.DurableOffset(); err != nil || durable == int64(2*c.n) {
 				break
 			} else if time.Now().After(end) {

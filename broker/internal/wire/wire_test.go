@@ -55,7 +55,7 @@ func (l *lines) naming(client string) (out []string) {
 // wait waits for the first line that names the client.
 func (l *lines) wait(t *testing.T, client string) []string {
 	t.Helper()
-	late := time.After(10 * time.Second)
+	late := time.After(time.Minute)
 	for {
 		if found := l.naming(client); len(found) > 0 {
 			return found
@@ -90,7 +90,7 @@ func serve(t *testing.T, a *api.API, cfg wire.Config) *served {
 	done := make(chan error, 1)
 	go func() { done <- s.srv.Serve(l, wire.Door{}) }()
 	t.Cleanup(func() {
-		s.shutdown(5 * time.Second)
+		s.shutdown(time.Minute)
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
@@ -123,7 +123,7 @@ func (s *served) dial() *client {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := nc.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+	if err := nc.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { nc.Close() })
