@@ -168,7 +168,7 @@ func writeAsExporter(w *obs.Writer, image *meta.Image, partitions []seen) {
 type behind struct {
 	group, topic string
 	partition    int32
-	offset       int64
+	offset       int64 // -1: nothing is committed
 	lag          int64 // -1: not known
 }
 
@@ -222,22 +222,40 @@ func (n *node) writeTransactions(w *obs.Writer) error {
 	return nil
 }
 
-// appendBehind leaves out topics that there are no more.
+// appendBehind adds every partition of the topics of which the group has committed something: one without a commit has -1
+// twice, on which alerts made for kafka_exporter rest. Topics that there are no more are left out. offsets are sorted by topic.
 func (n *node) appendBehind(rows []behind, image *meta.Image, group string, offsets []coord.Committed) []behind {
-	for _, o := range offsets {
-		t := image.Topic(o.Topic)
-		if t == nil {
-			continue
-		}
-		row := behind{group: group, topic: o.Topic, partition: o.Partition, offset: o.At, lag: -1}
-		if p := n.replicas.Get(replica.ID{Topic: t.ID, Partition: o.Partition}); p != nil {
-			if seen, ok := p.Observe(false); ok {
-				row.lag = max(seen.High-o.At, 0)
+	for len(offsets) > 0 {
+		topic := offsets[0].Topic
+		committed := map[int32]int64{}
+		for ; len(offsets) > 0 && offsets[0].Topic == topic; offsets = offsets[1:] {
+			if offsets[0].At >= 0 {
+				committed[offsets[0].Partition] = offsets[0].At
 			}
 		}
-		rows = append(rows, row)
+		t := image.Topic(topic)
+		if t == nil || len(committed) == 0 {
+			continue
+		}
+		for i := range t.Partitions {
+			row := behind{group: group, topic: topic, partition: int32(i), offset: -1, lag: -1}
+			if at, ok := committed[row.partition]; ok {
+				row.offset, row.lag = at, n.lag(replica.ID{Topic: t.ID, Partition: row.partition}, at)
+			}
+			rows = append(rows, row)
+		}
 	}
 	return rows
+}
+
+// lag is how many records of a partition a group that is at an offset has not read, or -1 if that is not known.
+func (n *node) lag(id replica.ID, at int64) int64 {
+	if p := n.replicas.Get(id); p != nil {
+		if seen, ok := p.Observe(false); ok {
+			return max(seen.High-at, 0)
+		}
+	}
+	return -1
 }
 
 func writeBehind(w *obs.Writer, rows []behind) {

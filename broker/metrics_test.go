@@ -124,6 +124,8 @@ func TestMetrics(t *testing.T) {
 		`kafka_topic_partition_under_replicated_partition{topic="t",partition="0"}`:           0,
 		`kafka_consumergroup_current_offset{consumergroup="outside",topic="t",partition="0"}`: 1,
 		`kafka_consumergroup_lag{consumergroup="outside",topic="t",partition="0"}`:            float64(first.Offset - 1),
+		`kafka_consumergroup_current_offset{consumergroup="outside",topic="t",partition="1"}`: -1,
+		`kafka_consumergroup_lag{consumergroup="outside",topic="t",partition="1"}`:            -1,
 		`kafka_consumergroup_current_offset_sum{consumergroup="outside",topic="t"}`:           1,
 		`kafka_consumergroup_lag_sum{consumergroup="outside",topic="t"}`:                      float64(first.Offset - 1),
 		`leat_partition_unsynced_bytes{topic="t",partition="0"}`:                              0,

@@ -279,6 +279,10 @@ func (f *benchFlags) verdict(std stdio, runs [][]*bench.Result) error {
 	var errs []error
 	for _, side := range runs {
 		for i, r := range side {
+			if r.Throttles > 0 {
+				fmt.Fprintf(std.err, "%s run %d: a quota made clients wait %s, %s in all: this measures the quota, not the broker\n  hint: `kafka-configs --describe --entity-type clients`, or users, shows quotas\n",
+					r.Address, i+1, counted(r.Throttles, "time"), r.Throttled.Round(time.Millisecond))
+			}
 			if r.Errors > 0 {
 				errs = append(errs, fmt.Errorf("%s run %d: %d errors, the first: %s", r.Address, i+1, r.Errors, r.FirstError))
 			}

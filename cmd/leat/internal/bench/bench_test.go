@@ -73,6 +73,30 @@ func TestEveryKindOfLoadIsWholeAndLeavesNothing(t *testing.T) {
 	}
 }
 
+// TestAThrottledRunSaysSo: its figures are the quota's.
+func TestAThrottledRunSaysSo(t *testing.T) {
+	addr := brokertest.Start(t, 1).Addr()
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	everybody := kadm.ClientQuotaEntity{{Type: "client-id"}}
+	set, err := kadm.NewClient(cl).AlterClientQuotas(t.Context(), []kadm.AlterClientQuotaEntry{{Entity: everybody, Ops: []kadm.AlterClientQuotaOp{{Key: "producer_byte_rate", Value: 5000}}}})
+	if err != nil || len(set) != 1 || set[0].Err != nil {
+		t.Fatal(set, err)
+	}
+	for _, kind := range []string{"produce", "raw"} {
+		l := load(kind, addr)
+		l.Codec, l.Payload, l.Records, l.Passes, l.Check = "none", "random", 600, 0, false
+		l.Client = append(l.Client, kgo.ClientID(kind)) // each has the quota for itself
+		r, err := Run(t.Context(), l)
+		if err != nil || r.Throttles == 0 || r.Throttled == 0 {
+			t.Errorf("%s: %+v %v", kind, r, err)
+		}
+	}
+}
+
 func TestAnInterruptedRunRemovesItsTopic(t *testing.T) {
 	addr := brokertest.Start(t, 1).Addr()
 	ctx, stop := context.WithCancel(t.Context())

@@ -97,10 +97,10 @@ func (r *run) newConsumers(from kgo.Offset) ([]*kgo.Client, error) {
 		for p := i; p < r.Partitions; p += n {
 			parts[int32(p)] = from
 		}
-		cl, err := kgo.NewClient(append(r.Client,
+		cl, err := r.client(
 			kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{r.topic: parts}),
 			kgo.FetchMaxBytes(50<<20), kgo.FetchMaxPartitionBytes(1<<20), kgo.FetchMaxWait(500*time.Millisecond),
-		)...)
+		)
 		if err != nil {
 			for _, open := range clients {
 				open.Close()

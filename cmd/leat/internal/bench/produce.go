@@ -82,10 +82,10 @@ func (r *run) newProducer(ctx context.Context, id int, acks, lag *hist) (*produc
 	codecs := map[string]kgo.CompressionCodec{
 		"none": kgo.NoCompression(), "gzip": kgo.GzipCompression(), "snappy": kgo.SnappyCompression(), "lz4": kgo.Lz4Compression(), "zstd": kgo.ZstdCompression(),
 	}
-	opts := append(r.Client,
+	opts := []kgo.Opt{
 		kgo.DefaultProduceTopic(r.topic), kgo.ProducerBatchMaxBytes(int32(max(r.Batch, r.Size+200))), kgo.ProducerLinger(r.Linger),
-		kgo.MaxBufferedBytes(64<<20), kgo.MaxBufferedRecords(1<<20), kgo.ProducerBatchCompression(codecs[r.Codec]),
-	)
+		kgo.MaxBufferedBytes(64 << 20), kgo.MaxBufferedRecords(1 << 20), kgo.ProducerBatchCompression(codecs[r.Codec]),
+	}
 	switch r.Acks {
 	case 0:
 		opts = append(opts, kgo.RequiredAcks(kgo.NoAck()))
@@ -100,7 +100,7 @@ func (r *run) newProducer(ctx context.Context, id int, acks, lag *hist) (*produc
 	} else { // batches become full before the next partition is taken, as in the Java client
 		opts = append(opts, kgo.RecordPartitioner(kgo.UniformBytesPartitioner(max(r.Batch, r.Size), false, false, nil)))
 	}
-	cl, err := kgo.NewClient(opts...)
+	cl, err := r.client(opts...)
 	if err != nil {
 		return nil, err
 	}

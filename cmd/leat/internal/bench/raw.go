@@ -150,7 +150,7 @@ func (s *sender) read() {
 			return
 		}
 		s.latency.add(time.Since(at))
-		if err := producedError(body); err != nil {
+		if err := s.produced(body); err != nil {
 			s.fail(err)
 			continue
 		}
@@ -163,11 +163,13 @@ func (s *sender) count() {
 	s.written.bytes.Add(int64(s.size))
 }
 
-func producedError(body []byte) error {
+// produced reads an answer.
+func (s *sender) produced(body []byte) error {
 	resp := kmsg.ProduceResponse{Version: 9}
 	if err := resp.ReadFrom(body); err != nil {
 		return err
 	}
+	s.throttle.add(time.Duration(resp.ThrottleMillis) * time.Millisecond)
 	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
 		return fmt.Errorf("an answer for %d topics", len(resp.Topics))
 	}

@@ -130,6 +130,7 @@ func (f *fetcher) fetch(at, ends map[int32]int64) (records int64, err error) {
 	if err := resp.ReadFrom(body); err != nil {
 		return 0, err
 	}
+	f.throttle.add(time.Duration(resp.ThrottleMillis) * time.Millisecond)
 	for _, t := range resp.Topics {
 		for _, p := range t.Partitions {
 			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {

@@ -1,6 +1,9 @@
 package bench
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // Better says which way a measure is good.
 type Better string
@@ -28,6 +31,9 @@ type Result struct {
 	FirstError string    `json:"first_error,omitempty"`
 	Wrong      []string  `json:"wrong,omitempty"` // what the check of what was read back found
 	Checked    bool      `json:"checked"`
+	// How often a quota made clients wait, and how long, all of them together.
+	Throttles int64         `json:"throttles,omitempty"`
+	Throttled time.Duration `json:"throttled_ns,omitempty"`
 }
 
 // OK tells whether the figures may be believed.

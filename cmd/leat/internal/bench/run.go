@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -53,6 +54,7 @@ type run struct {
 	read     tally
 	disorder atomic.Int64
 	errors   atomic.Int64
+	throttle throttle
 	mu       sync.Mutex
 	first    error
 }
@@ -66,7 +68,7 @@ func Run(ctx context.Context, l *Load) (*Result, error) {
 		return nil, err
 	}
 	var err error
-	if r.cl, err = kgo.NewClient(append(l.Client, kgo.MetadataMinAge(50*time.Millisecond))...); err != nil {
+	if r.cl, err = r.client(kgo.MetadataMinAge(50 * time.Millisecond)); err != nil {
 		return nil, err
 	}
 	defer r.cl.Close()
@@ -83,6 +85,7 @@ func Run(ctx context.Context, l *Load) (*Result, error) {
 		return nil, context.Cause(ctx)
 	}
 	out := &Result{Address: l.Address, Measures: measures, Records: r.written.records.Load(), Errors: r.errors.Load(), Checked: l.Check}
+	out.Throttles, out.Throttled = r.throttle.times.Load(), time.Duration(r.throttle.total.Load())
 	if r.first != nil {
 		out.FirstError = r.first.Error()
 	}
@@ -90,6 +93,11 @@ func Run(ctx context.Context, l *Load) (*Result, error) {
 		out.Wrong = compare(&r.written, &r.read, r.disorder.Load())
 	}
 	return out, nil
+}
+
+// client opens a client of this run.
+func (r *run) client(opts ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(slices.Concat(r.Client, []kgo.Opt{kgo.WithHooks(&r.throttle)}, opts)...)
 }
 
 // fail notes an error of a record or a request.
