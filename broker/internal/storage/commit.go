@@ -131,7 +131,9 @@ func (c *commits) commit(logs []*Log) {
 		return
 	}
 	err := c.dir.failIfSync(w.commit(len(together), together))
-	if err != nil && !errors.Is(err, errSync) {
+	if err == nil {
+		err = c.dir.Check()
+	} else if !errors.Is(err, errSync) {
 		for _, t := range tails {
 			_ = t.segment.release()
 		}

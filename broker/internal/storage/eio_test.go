@@ -72,22 +72,36 @@ func TestFailedSyncsWhileMaintaining(t *testing.T) {
 	}
 }
 
-// TestDirectoryTakenAway: what is written into files that have no name any more is not acknowledged for long.
+// TestDirectoryTakenAway: what is written into files that have no name any more is not acknowledged, whichever way it would
+// have become durable, and nothing is accepted after it.
 func TestDirectoryTakenAway(t *testing.T) {
-	fs := vfs.NewMem()
-	d := openDir(t, fs)
-	l := d.OpenLog("t-0", LogConfig{})
-	mustAppend(t, l, records(t, 1, "before"))
-	if err := d.Check(); err != nil {
-		t.Fatal(err)
-	}
-	if err := fs.RemoveAll("data"); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.Check(); !errors.Is(err, ErrOffline) || !strings.Contains(err.Error(), "data is gone") {
-		t.Error(err)
-	}
-	if _, err := l.Append(records(t, 1, "after"), 0, now); !errors.Is(err, ErrOffline) {
-		t.Errorf("an append is accepted: %v", err)
+	for name, c := range map[string]struct {
+		wal   int64
+		bytes int
+	}{
+		"in the write-ahead log": {walMemoryBytes, 1}, "too large for it": {walMemoryBytes, walMemoryBytes}, "without one": {0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fs := vfs.NewMem()
+			d := openWAL(t, fs, c.wal)
+			l := d.OpenLog("t-0", LogConfig{})
+			mustAppend(t, l, records(t, 1, "before"))
+			if err := errors.Join(l.Sync(), d.Check()); err != nil {
+				t.Fatal(err)
+			}
+			if err := fs.RemoveAll("data"); err != nil {
+				t.Fatal(err)
+			}
+			mustAppend(t, l, records(t, 1, strings.Repeat("x", c.bytes)))
+			if err := l.Sync(); !errors.Is(err, ErrOffline) || !strings.Contains(err.Error(), "data is gone") {
+				t.Errorf("a sync: %v", err)
+			}
+			if _, err := l.Append(records(t, 1, "after"), 0, now); !errors.Is(err, ErrOffline) {
+				t.Errorf("an append is accepted: %v", err)
+			}
+			if err := d.Check(); !errors.Is(err, ErrOffline) {
+				t.Error(err)
+			}
+		})
 	}
 }

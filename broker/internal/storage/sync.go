@@ -117,7 +117,7 @@ func (l *Log) syncDirty(dirty []unsynced) error {
 			return err
 		}
 	}
-	if err := l.dir.Offline(); err != nil { // of a file that was closed nothing else tells
+	if err := l.dir.Check(); err != nil { // of a file that was closed nothing else tells
 		return err
 	}
 	l.mu.Lock()
