@@ -129,6 +129,9 @@ func TestMissingFiles(t *testing.T) {
 			if end, err := l.EndOffset(); err != nil || end != 6 {
 				t.Errorf("without %s: ends at %d (%v)", name, end, err)
 			}
+			if found := d.Damage(); (len(found) > 0) != (want != all) {
+				t.Errorf("without %s: damage %v", name, found)
+			}
 			if err := errors.Join(l.Close(), d.Close()); err != nil {
 				t.Fatal(err)
 			}
@@ -221,7 +224,7 @@ func TestTornTails(t *testing.T) {
 // on, what was there stays there, deletion works, and when there is room again everything does, without a restart.
 func TestFullDisks(t *testing.T) {
 	for seed := range uint64(40) {
-		h := &history{seed: seed, rng: rand.New(rand.NewPCG(seed, 99)), clock: now}
+		h := &history{seed: seed, rng: rand.New(rand.NewPCG(seed, 99)), clock: now, small: true}
 		if err := h.fullDisk(); err != nil {
 			t.Fatalf("seed %d: %v\n%s", seed, err, strings.Join(h.told[max(0, len(h.told)-30):], "\n"))
 		}

@@ -19,11 +19,12 @@ type FaultKind string
 // Rot and Gap lose records that somebody was told are durable; the others lose nothing.
 const (
 	Rot      FaultKind = "rot"       // bytes that were durable are no whole batch any more
-	Gap      FaultKind = "gap"       // a segment ends before the next begins
+	Gap      FaultKind = "gap"       // a segment ends before the next begins, or the first is missing
 	Torn     FaultKind = "torn tail" // bytes after the last whole batch that were never durable; the next start puts them aside
 	SetAside FaultKind = "set aside" // such bytes, put aside by an earlier start
 	BadIndex FaultKind = "index"     // an index that is missing or damaged; the next start makes it anew
 
+	BadStart    FaultKind = "start"    // a start file that is damaged: records that were deleted may be served again
 	BadSnapshot FaultKind = "snapshot" // one that is damaged; the next start takes the one before it, if there is one
 )
 
@@ -119,6 +120,15 @@ func (in *Inspection) log(l *Log, name string, checksums bool, see Visitor) erro
 		}
 	}
 	slices.Sort(bases)
+	start, err := l.readStart()
+	switch {
+	case errors.Is(err, errStart):
+		in.Faults = append(in.Faults, Fault{Kind: BadStart, Log: name, File: startFile})
+	case err != nil:
+		return err
+	case len(bases) > 0 && bases[0] > start:
+		in.Faults = append(in.Faults, Fault{Kind: Gap, Log: name, File: name, Offset: start})
+	}
 	var before *segment
 	for i, base := range bases {
 		s, err := in.segment(l, name, base, i == len(bases)-1, checksums, see.Batch)
@@ -130,15 +140,14 @@ func (in *Inspection) log(l *Log, name string, checksums bool, see Visitor) erro
 		}
 		before = s
 	}
-	end, err := l.readStart()
 	if before != nil {
-		end = max(end, before.x.next)
+		start = max(start, before.x.next)
 	}
-	in.gone(l, end)
-	return err
+	in.gone(l, start)
+	return nil
 }
 
-// gone looks whether the last segment of a log is missing, which ends at end.
+// gone looks whether the last segment of a log is missing: what is there ends at end.
 func (in *Inspection) gone(l *Log, end int64) {
 	if _, m, known := l.dir.marks.last(l.name); known && m.next > end {
 		in.Faults = append(in.Faults, Fault{Kind: Gap, Log: l.name, File: l.name, Offset: end})

@@ -93,6 +93,16 @@ func TestInspectFindsWhatIsWrong(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "gap log at 0 offset"},
+		"the first segment gone": {func(t *testing.T, fs vfs.FS, first, _ string) {
+			if err := fs.Remove(first); err != nil {
+				t.Fatal(err)
+			}
+		}, "gap log at 0 offset 0"},
+		"a start file damaged": {func(t *testing.T, fs vfs.FS, _, _ string) {
+			if err := writeFile(fs, "data/log/start", []byte("nowhere")); err != nil {
+				t.Fatal(err)
+			}
+		}, "start start at 0 offset 0"},
 		"an index damaged": {func(t *testing.T, fs vfs.FS, first, _ string) {
 			change(t, fs, strings.TrimSuffix(first, logSuffix)+indexSuffix, func(b []byte) []byte { b[9] ^= 4; return b })
 		}, "index 00000000000000000000.index at 0 offset 0"},

@@ -29,12 +29,21 @@ func (l *Log) load() error {
 		}
 	}
 	slices.Sort(bases)
-	if l.start, err = l.readStart(); err != nil {
-		return err
+	start, damaged := l.readStart()
+	if damaged != nil && !errors.Is(damaged, errStart) {
+		return damaged
 	}
+	l.start = start
 	bases = l.finishDeletions(names, bases, l.start)
 	if bases, err = l.recallGone(bases); err != nil {
 		return err
+	}
+	switch {
+	case damaged != nil:
+		l.dir.note(fmt.Errorf("%w: %s: %w, so all that is left is served", ErrDamaged, l.path, damaged))
+	case len(bases) > 0 && bases[0] > l.start:
+		l.dir.note(fmt.Errorf("%w: offsets %d to %d of %s are not there, and its start file does not say that they were deleted",
+			ErrDamaged, l.start, bases[0]-1, l.path))
 	}
 	for i, base := range bases {
 		next := int64(-1)

@@ -37,8 +37,8 @@ func decodeStart(b []byte) (int64, error) {
 	return int64(be.Uint64(b[4:])), nil
 }
 
-// readStart returns the log start offset as it is on disk; 0 where nothing was ever deleted, or where the file is damaged:
-// then everything that is left is served.
+// readStart returns the log start offset as it is on disk; 0 where nothing was ever deleted. Where the file is damaged
+// (errStart) everything that is left is served.
 func (l *Log) readStart() (int64, error) {
 	raw, err := readFile(l.fs, l.fs.PathJoin(l.path, startFile))
 	if errors.Is(err, iofs.ErrNotExist) {
@@ -47,11 +47,7 @@ func (l *Log) readStart() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	start, err := decodeStart(raw)
-	if err != nil {
-		return 0, nil //nolint:nilerr // see above
-	}
-	return start, nil
+	return decodeStart(raw)
 }
 
 // Retention is how much of a log is kept.

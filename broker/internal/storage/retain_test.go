@@ -301,8 +301,9 @@ func TestDamagedStartFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		flip(t, fs, "data/t-0/start", bit)
-		if got := kept(t, openAgain(t, fs)); fmt.Sprint(got) != "[v1 v2]" {
-			t.Fatalf("bit %d: %v", bit, got)
+		l = openAgain(t, fs)
+		if got := kept(t, l); fmt.Sprint(got) != "[v1 v2]" || !strings.Contains(errors.Join(l.dir.Damage()...).Error(), "start file is damaged") {
+			t.Fatalf("bit %d: %v, %v", bit, got, l.dir.Damage())
 		}
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // TestScrubFindsRot: whatever byte of a closed or active segment turns, Scrub says where, though nobody has read it.
@@ -37,6 +39,27 @@ func TestScrubFindsRot(t *testing.T) {
 			if err := errors.Join(l.Close(), d.Close()); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+}
+
+// TestScrubReadsTheActiveSegment: what is durable of it by the write-ahead log alone is read as well, what is not is left.
+func TestScrubReadsTheActiveSegment(t *testing.T) {
+	fs := vfs.NewMem()
+	l := openWAL(t, fs, walMemoryBytes).OpenLog("t-0", LogConfig{})
+	raw := records(t, 1, "v0")
+	mustAppend(t, l, raw)
+	if err := l.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	mustAppend(t, l, raw)
+	for _, turned := range []int{1, 0} {
+		change(t, fs, "data/t-0/00000000000000000000.log", func(b []byte) []byte { b[(turned+1)*len(raw)-2] ^= 4; return b })
+		if err := l.Scrub(func(int) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if found := l.dir.Damage(); len(found) != 1-turned {
+			t.Errorf("batch %d turned: %v", turned, found)
 		}
 	}
 }

@@ -27,6 +27,8 @@ var faults = map[string]struct {
 		"delete the file when you do not want to look at it"},
 	"index": {Note, "an index file is missing or damaged", "the next start reads its segment and makes it anew",
 		"nothing"},
+	"start": {Warn, "the file that says where a log starts is damaged", "all that is left of the log is served, also what was deleted by request",
+		"delete those records again (kafka-delete-records), which replaces the file"},
 	"snapshot": {Warn, "a snapshot of the metadata log is damaged", "a start passes it over, and takes the one before it with a longer part of the log",
 		"see whether the disk is healthy (smartctl, dmesg), and keep a copy of the data directory"},
 	"orphan": {Warn, "files of no topic", "they take room, and the broker never looks at them",

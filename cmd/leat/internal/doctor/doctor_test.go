@@ -224,7 +224,7 @@ func TestDataInTrouble(t *testing.T) {
 
 // TestEveryFaultHasWords: broker.Fault names the kinds.
 func TestEveryFaultHasWords(t *testing.T) {
-	for _, kind := range []string{"rot", "gap", "torn tail", "set aside", "index", "orphan", "metadata", "foreign"} {
+	for _, kind := range []string{"rot", "gap", "torn tail", "set aside", "index", "start", "snapshot", "orphan", "metadata", "foreign"} {
 		if w := faults[kind]; w.level == "" || w.what == "" || w.why == "" || w.do == "" {
 			t.Errorf("%s: %+v", kind, w)
 		}
