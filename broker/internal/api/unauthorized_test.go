@@ -11,6 +11,7 @@ import (
 	"github.com/leatstream/leat/broker/internal/api"
 	"github.com/leatstream/leat/broker/internal/api/apitest"
 	"github.com/leatstream/leat/broker/internal/auth"
+	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/leatstream/leat/internal/batch"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -148,7 +149,13 @@ func configs(set func(kmsg.Request, kmsg.ConfigResourceType)) (ways []func(kmsg.
 func guarded(t *testing.T) *apitest.Rig {
 	r := rig(t, nil)
 	super := auth.Principal{Type: "User", Name: "super"}
-	r.API.Auth = auth.NewStandard([]auth.Principal{super}, false)
+	standard := auth.NewStandard([]auth.Principal{super}, false)
+	r.Meta.Subscribe(func(old, image *meta.Image) {
+		if !image.SameACLs(old) {
+			standard.Follow(image.ACLs())
+		}
+	})
+	r.API.Auth = standard
 	r.Who = super
 	return r
 }
@@ -179,6 +186,7 @@ func TestNothingForTheUnauthorized(t *testing.T) {
 	id := secrets(t, with)
 	secrets(t, without)
 	forget(t, without)
+	transaction(t, with)
 	produced = apitest.Batch(t, "more")
 	nobody := auth.Principal{Type: "User", Name: "nobody"}
 	with.Who, without.Who = nobody, nobody
@@ -197,6 +205,16 @@ func TestNothingForTheUnauthorized(t *testing.T) {
 	})
 	if after := state(t, with); after != before {
 		t.Errorf("something has changed: from\n%s\nto\n%s", before, after)
+	}
+}
+
+// transaction makes a transactional id called t.
+func transaction(t *testing.T, r *apitest.Rig) {
+	begin := kmsg.NewPtrInitProducerIDRequest()
+	begin.Version, begin.TransactionalID, begin.TransactionTimeoutMillis = 4, kmsg.StringPtr("t"), 60_000
+	begin.ProducerID, begin.ProducerEpoch = -1, -1
+	if c := r.Ask(begin).(*kmsg.InitProducerIDResponse).ErrorCode; c != 0 {
+		t.Fatal(kerr.ErrorForCode(c))
 	}
 }
 
@@ -439,5 +457,32 @@ func TestAGroupIsNotItsTopics(t *testing.T) {
 	})
 	if now, err := r.Replicas.Get(replica.ID{Topic: id}).EndOffset(); err != nil || now != end {
 		t.Errorf("the topic ends at %d, not %d (%v)", now, end, err)
+	}
+}
+
+// TestAGroupDoesNotShowTopics: who may see a consumer group sees nothing of it as long as one of its topics is hidden.
+func TestAGroupDoesNotShowTopics(t *testing.T) {
+	r := guarded(t)
+	r.Topic("t", 1)
+	join := kmsg.NewPtrConsumerGroupHeartbeatRequest()
+	join.Version, join.Group, join.MemberID, join.RebalanceTimeoutMillis = 1, "t", "m", 1000
+	join.SubscribedTopicNames, join.Topics = []string{"t"}, []kmsg.ConsumerGroupHeartbeatRequestTopic{}
+	if codes := codesOf(r.Ask(join)); len(codes) != 1 || codes[0] != 0 {
+		t.Fatal(codes)
+	}
+	describe := kmsg.NewPtrConsumerGroupDescribeRequest()
+	describe.Version, describe.Groups = 1, []string{"t"}
+	reader := auth.Principal{Type: "User", Name: "reader"}
+	r.Who = reader
+	acls := []auth.ACL{{Kind: auth.Group, Pattern: auth.Literal, Name: "t", Principal: reader.String(), Host: "*", Operation: auth.Describe, Permission: auth.Allow}}
+	r.API.Auth.(*auth.Standard).Follow(slices.Values(acls))
+	if g := r.Ask(describe).(*kmsg.ConsumerGroupDescribeResponse).Groups[0]; g.ErrorCode != kerr.TopicAuthorizationFailed.Code || len(g.Members) != 0 {
+		t.Errorf("%+v", g)
+	}
+	topic := acls[0]
+	topic.Kind = auth.Topic
+	r.API.Auth.(*auth.Standard).Follow(slices.Values(append(acls, topic)))
+	if g := r.Ask(describe).(*kmsg.ConsumerGroupDescribeResponse).Groups[0]; g.ErrorCode != 0 || len(g.Members) != 1 || len(g.Members[0].Assignment.TopicPartitions) != 1 {
+		t.Errorf("%+v", g)
 	}
 }
