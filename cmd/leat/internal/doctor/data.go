@@ -57,7 +57,7 @@ func (r *Report) Data(dir string, checksums bool) {
 	if !checksums {
 		how = "headers only"
 	}
-	r.looked("%s: node %d of cluster %s, %d topics, %d partitions, %s of records (%s)", dir, in.Node, in.ClusterID, in.Topics, in.Partitions, size(in.Bytes), how)
+	r.looked("%s: node %d of cluster %s, topics: %d, partitions: %d, %s of records (%s)", dir, in.Node, in.ClusterID, in.Topics, in.Partitions, size(in.Bytes), how)
 	for _, f := range in.Faults {
 		words := faults[f.Kind]
 		where := f.Where

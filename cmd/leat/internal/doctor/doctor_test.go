@@ -169,7 +169,7 @@ func TestTopicsAndGroupsInTrouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-stop
-	expect(t, r, Bad, "group robbed", "2 records that it has not read were deleted")
+	expect(t, r, Bad, "group robbed", "records that it has not read were deleted by retention: 2")
 	for where, what := range map[string]string{"group slow": "no members, and its lag", "topic t": "records from the future", "topic careless": "flush.messages=1000"} {
 		found := false
 		for _, f := range r.Findings {

@@ -95,7 +95,7 @@ func (r *Report) Cluster(ctx context.Context, seed string, options []kgo.Opt, wa
 	if l.md, err = l.adm.Metadata(ctx); err != nil {
 		return err
 	}
-	r.looked("%s: cluster %s, %d brokers, %d topics", seed, l.md.Cluster, len(l.md.Brokers), len(l.md.Topics))
+	r.looked("%s: cluster %s, brokers: %d, topics: %d", seed, l.md.Cluster, len(l.md.Brokers), len(l.md.Topics))
 	for _, b := range l.md.Brokers {
 		l.advertised(ctx, b)
 	}
@@ -327,7 +327,7 @@ func (l *live) groups(ctx context.Context) {
 			}
 		}
 		if lost > 0 {
-			l.add(Bad, where, fmt.Sprintf("%d records that it has not read were deleted by retention", lost), "it will never see them", "let it catch up faster, or raise retention.ms and retention.bytes of its topics")
+			l.add(Bad, where, fmt.Sprintf("records that it has not read were deleted by retention: %d", lost), "it will never see them", "let it catch up faster, or raise retention.ms and retention.bytes of its topics")
 		}
 		after, grows := growing[g.Group]
 		switch {
