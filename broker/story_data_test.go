@@ -135,6 +135,9 @@ func (s *story) listOffsets(d *datadriven.TestData) string {
 	rp.Partition, rp.Timestamp, rp.CurrentLeaderEpoch = int32(argInt(d, "partition", 0)), ts, int32(argInt(d, "epoch", -1))
 	rt := kmsg.NewListOffsetsRequestTopic()
 	rt.Topic, rt.Partitions = bare(d)[0], append(rt.Partitions, rp)
+	if d.HasArg("twice") {
+		rt.Partitions = append(rt.Partitions, rp)
+	}
 	req.Topics = append(req.Topics, rt)
 	p := s.send(d, req).(*kmsg.ListOffsetsResponse).Topics[0].Partitions[0]
 	if p.ErrorCode != 0 {

@@ -88,6 +88,9 @@ func (s *story) sync(d *datadriven.TestData) string {
 	req.Group, req.MemberID, req.InstanceID, req.Generation = group(d), s.member(bare(d)[0]), instance(d), int32(argInt(d, "generation", 1))
 	kind, protocol := "consumer", argString(d, "protocol", "range")
 	req.ProtocolType, req.Protocol = &kind, &protocol
+	if d.HasArg("no-protocol") {
+		req.Protocol = nil
+	}
 	for _, l := range lines(d.Input) {
 		name, text, _ := strings.Cut(l, " ")
 		req.GroupAssignment = append(req.GroupAssignment, kmsg.SyncGroupRequestGroupAssignment{MemberID: s.member(name), MemberAssignment: []byte(text)})

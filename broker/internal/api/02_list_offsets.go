@@ -2,6 +2,7 @@ package api
 
 import (
 	"github.com/leatstream/leat/broker/internal/auth"
+	"github.com/leatstream/leat/broker/internal/coord"
 	"github.com/leatstream/leat/broker/internal/meta"
 	"github.com/leatstream/leat/broker/internal/replica"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -17,10 +18,14 @@ const (
 	atMaxTimestamp  = -3 // KIP-734
 	atEarliestLocal = -4 // KIP-405
 	atLatestTiered  = -5 // KIP-1005
-	atPendingUpload = -6 // version 11
+	atPendingUpload = -6 // KIP-1023
 )
 
+// meaningSince is the version from which on a timestamp below zero has a meaning: none of these is a time before all records.
+var meaningSince = map[int64]int16{atLatest: 1, atEarliest: 1, atMaxTimestamp: 7, atEarliestLocal: 8, atLatestTiered: 9, atPendingUpload: 11}
+
 func (a *API) listOffsets(c *Call, req *kmsg.ListOffsetsRequest, resp *kmsg.ListOffsetsResponse) error {
+	twice := askedTwice(req.Topics)
 	for _, t := range req.Topics {
 		rt := kmsg.NewListOffsetsResponseTopic()
 		rt.Topic = t.Topic
@@ -28,14 +33,35 @@ func (a *API) listOffsets(c *Call, req *kmsg.ListOffsetsRequest, resp *kmsg.List
 		for _, p := range t.Partitions {
 			rp := kmsg.NewListOffsetsResponseTopicPartition()
 			rp.Partition, rp.Offset, rp.Timestamp, rp.LeaderEpoch = p.Partition, -1, -1, -1
-			if rp.ErrorCode = code(refused); refused == nil {
-				rp.ErrorCode = code(a.listOffset(t.Topic, p, req.IsolationLevel == readCommitted, &rp))
+			err := refused
+			switch since, known := meaningSince[p.Timestamp]; {
+			case refused != nil:
+			case twice[coord.At{Topic: t.Topic, Partition: p.Partition}]:
+				err = kerr.InvalidRequest
+			case p.Timestamp < 0 && (!known || c.Version < since):
+				err = kerr.UnsupportedVersion
+			default:
+				err = a.listOffset(t.Topic, p, req.IsolationLevel == readCommitted, &rp)
 			}
+			rp.ErrorCode = code(err)
 			rt.Partitions = append(rt.Partitions, rp)
 		}
 		resp.Topics = append(resp.Topics, rt)
 	}
 	return nil
+}
+
+// askedTwice are the partitions that a request has more than once.
+func askedTwice(topics []kmsg.ListOffsetsRequestTopic) map[coord.At]bool {
+	asked, twice := map[coord.At]bool{}, map[coord.At]bool{}
+	for _, t := range topics {
+		for _, p := range t.Partitions {
+			key := coord.At{Topic: t.Topic, Partition: p.Partition}
+			twice[key] = asked[key]
+			asked[key] = true
+		}
+	}
+	return twice
 }
 
 func (a *API) listOffset(topic string, req kmsg.ListOffsetsRequestTopicPartition, committed bool, resp *kmsg.ListOffsetsResponseTopicPartition) error {
@@ -71,9 +97,6 @@ func offsetAt(p *replica.Partition, ts int64, committed bool) (offset, at int64,
 		return p.MaxTime(committed)
 	case atLatestTiered, atPendingUpload:
 		return -1, -1, nil // nothing is tiered
-	}
-	if ts < 0 { // a meaning that this broker does not know, and not a time before all records
-		return -1, -1, kerr.UnsupportedVersion
 	}
 	return p.OffsetForTime(ts, committed)
 }

@@ -11,6 +11,9 @@ import (
 
 var _ = handle(0, 13, (*API).metadata)
 
+// metadataByID is the first version whose clients may ask by id, though those of version 10 and 11 have a place for it.
+const metadataByID = 12
+
 // metadata answers who leads what, and creates what a client asks for by name if both sides allow it. Kafka answers such
 // a first request with an error and creates meanwhile; here the topic is there at once.
 func (a *API) metadata(c *Call, req *kmsg.MetadataRequest, resp *kmsg.MetadataResponse) error {
@@ -34,16 +37,21 @@ func (a *API) metadata(c *Call, req *kmsg.MetadataRequest, resp *kmsg.MetadataRe
 		}
 		return nil
 	}
-	for _, want := range req.Topics {
+	type topic struct {
+		name string
+		id   meta.TopicID
+	}
+	topics, _ := once(req.Topics, func(t kmsg.MetadataRequestTopic) topic { return topic{orEmpty(t.Topic), t.TopicID} })
+	for _, want := range topics { // each one once: the answer is no larger than what there is
 		t, err := a.askedTopic(c, m, want, notCreated)
 		if err != nil {
 			mt := kmsg.NewMetadataResponseTopic()
 			mt.Topic, mt.TopicID = want.Topic, want.TopicID
-			if byID(want) {
+			if byID(want) && c.Version >= metadataByID {
 				mt.Topic = nil
 			}
 			mt.ErrorCode, _ = refusal(err)
-			if mt.Topic == nil && c.Version < 12 {
+			if mt.Topic == nil && c.Version < metadataByID {
 				mt.Topic = kmsg.StringPtr("")
 			}
 			resp.Topics = append(resp.Topics, mt)
@@ -56,6 +64,9 @@ func (a *API) metadata(c *Call, req *kmsg.MetadataRequest, resp *kmsg.MetadataRe
 
 // askedTopic finds a topic that the client may describe, by name or by id.
 func (a *API) askedTopic(c *Call, m *meta.Image, want kmsg.MetadataRequestTopic, notCreated map[string]error) (*meta.Topic, error) {
+	if byID(want) && c.Version < metadataByID {
+		return nil, kerr.InvalidRequest
+	}
 	if byID(want) {
 		t := m.TopicByID(want.TopicID)
 		if t == nil {

@@ -41,16 +41,12 @@ func (a *API) committed(c *Call, topics []kmsg.OffsetCommitRequestTopic, byID, e
 		for _, p := range t.Partitions {
 			rp := kmsg.NewOffsetCommitResponseTopicPartition()
 			rp.Partition = p.Partition
-			var known bool
-			if topic != nil {
-				_, known = topic.Partition(p.Partition)
-			}
 			switch {
 			case refused != nil:
 				rp.ErrorCode = code(refused)
 			case topic == nil && byID:
 				rp.ErrorCode = kerr.UnknownTopicID.Code
-			case !known:
+			case !has(topic, p.Partition):
 				rp.ErrorCode = kerr.UnknownTopicOrPartition.Code
 			case p.Metadata != nil && len(*p.Metadata) > maxMetadata:
 				rp.ErrorCode = kerr.OffsetMetadataTooLarge.Code
@@ -92,6 +88,15 @@ func refusedCommit(topics []kmsg.OffsetCommitRequestTopic, err error) (out []kms
 		out = append(out, rt)
 	}
 	return out
+}
+
+// has tells whether there is such a partition; a topic that is nil has none.
+func has(t *meta.Topic, partition int32) bool {
+	if t == nil {
+		return false
+	}
+	_, known := t.Partition(partition)
+	return known
 }
 
 // topicOf finds a topic by whichever of name and id the version has; nil: there is none.

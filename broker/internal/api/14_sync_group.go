@@ -3,6 +3,7 @@ package api
 import (
 	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/group"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -12,6 +13,10 @@ func (a *API) syncGroup(c *Call, req *kmsg.SyncGroupRequest, resp *kmsg.SyncGrou
 	if err := a.allow(c, auth.Read, auth.Group, req.Group); err != nil {
 		resp.MemberAssignment = []byte{}
 		return err
+	}
+	if c.Version >= 5 && (req.ProtocolType == nil || req.Protocol == nil) {
+		resp.MemberAssignment = []byte{}
+		return kerr.InconsistentGroupProtocol // from here on clients say both (KIP-559)
 	}
 	s := group.Sync{
 		MemberID: req.MemberID, Instance: req.InstanceID, Generation: req.Generation,

@@ -13,15 +13,15 @@ var _ = handle(0, 5, (*API).initProducerID)
 
 func (a *API) initProducerID(c *Call, req *kmsg.InitProducerIDRequest, resp *kmsg.InitProducerIDResponse) error {
 	resp.ProducerID, resp.ProducerEpoch = -1, -1
+	expected := txn.Producer{ID: req.ProducerID, Epoch: req.ProducerEpoch}
+	if none := (txn.Producer{ID: -1, Epoch: -1}); expected != none && (expected.ID < 0 || expected.Epoch < 0) {
+		return kerr.InvalidRequest
+	}
 	if req.TransactionalID == nil {
 		return a.initIdempotent(c, resp)
 	}
 	if err := a.allow(c, auth.Write, auth.TransactionalID, *req.TransactionalID); err != nil {
 		return err
-	}
-	expected := txn.Producer{ID: req.ProducerID, Epoch: req.ProducerEpoch}
-	if (expected.ID < 0) != (expected.Epoch < 0) {
-		return kerr.InvalidRequest
 	}
 	done := c.Park()
 	a.Txns.Init(c.Context, *req.TransactionalID, time.Duration(req.TransactionTimeoutMillis)*time.Millisecond, expected, func(p txn.Producer, err error) {

@@ -25,7 +25,9 @@ func (a *API) describeLogDirs(c *Call, req *kmsg.DescribeLogDirsRequest, resp *k
 	}
 	for _, want := range req.Topics {
 		if t := m.Topic(want.Topic); t != nil && v.Offline == nil {
-			dir.Topics = append(dir.Topics, a.topicSizes(t, want.Partitions))
+			if sizes := a.topicSizes(t, want.Partitions); len(sizes.Partitions) > 0 {
+				dir.Topics = append(dir.Topics, sizes)
+			}
 		}
 	}
 	resp.Dirs = append(resp.Dirs, dir)

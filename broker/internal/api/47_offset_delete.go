@@ -23,11 +23,7 @@ func (a *API) offsetDelete(c *Call, req *kmsg.OffsetDeleteRequest, resp *kmsg.Of
 		topic := im.Topic(t.Topic)
 		for _, p := range t.Partitions {
 			err := refused
-			known := false
-			if topic != nil {
-				_, known = topic.Partition(p.Partition)
-			}
-			if err == nil && !known {
+			if err == nil && !has(topic, p.Partition) {
 				err = kerr.UnknownTopicOrPartition
 			}
 			rp := kmsg.NewOffsetDeleteResponseTopicPartition()

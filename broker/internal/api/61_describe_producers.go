@@ -36,6 +36,9 @@ func (a *API) producersOf(topic string, index int32, refuse error) ([]storage.Pr
 	if refuse != nil {
 		return nil, refuse
 	}
+	if err := meta.CheckTopicName(topic); err != nil {
+		return nil, err
+	}
 	p, err := a.partition(topic, meta.TopicID{}, index)
 	if err != nil {
 		return nil, err

@@ -48,9 +48,7 @@ func (a *API) fillConsumerGroup(c *Call, g *kmsg.ConsumerGroupDescribeResponseGr
 		gm := kmsg.NewConsumerGroupDescribeResponseGroupMember()
 		gm.MemberID, gm.InstanceID, gm.RackID, gm.MemberEpoch = m.ID, m.Instance, m.Rack, m.Epoch
 		gm.ClientID, gm.ClientHost, gm.SubscribedTopics = m.ClientID, m.ClientHost, m.Topics
-		if m.Regex != "" {
-			gm.SubscribedTopicRegex = &m.Regex
-		}
+		gm.SubscribedTopicRegex = &m.Regex // empty where there is none, and not null
 		gm.MemberType = consumerMember
 		if m.Classic != nil {
 			gm.MemberType = classicMember

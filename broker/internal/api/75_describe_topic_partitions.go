@@ -47,8 +47,8 @@ func (a *API) describeTopicPartitions(c *Call, req *kmsg.DescribeTopicPartitions
 			return nil
 		}
 		rt := describedTopic(t, name)
+		rt.AuthorizedOperations = a.authorizedOperations(c, auth.Topic, name)
 		if t != nil {
-			rt.AuthorizedOperations = a.authorizedOperations(c, auth.Topic, name)
 			from = min(from, len(t.Partitions))
 			to := min(len(t.Partitions), from+room)
 			rt.Partitions = describedPartitions(t, from, to)

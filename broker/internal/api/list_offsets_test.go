@@ -18,7 +18,7 @@ func TestListOffsetsKnowsWhatItIsAskedFor(t *testing.T) {
 		offset int64
 	}{-1: {0, 2}, -2: {0, 0}, -4: {0, 0}, -5: {0, -1}, -6: {0, -1}, -7: {35, -1}, -99: {35, -1}, 0: {0, 0}, 1 << 60: {0, -1}} {
 		req := kmsg.NewPtrListOffsetsRequest()
-		req.Version, req.ReplicaID = 10, -1
+		req.Version, req.ReplicaID = 11, -1
 		p := kmsg.NewListOffsetsRequestTopicPartition()
 		p.CurrentLeaderEpoch, p.Timestamp = -1, ts
 		req.Topics = []kmsg.ListOffsetsRequestTopic{{Topic: "t", Partitions: []kmsg.ListOffsetsRequestTopicPartition{p}}}

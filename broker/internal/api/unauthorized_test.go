@@ -39,7 +39,7 @@ var expectations = map[int16]expectation{
 	0:  {codes: slices.Concat(noTopic, noTxn), ways: []func(kmsg.Request){produceWith(kmsg.StringPtr("t")), produceWith(nil)}},
 	1:  {codes: noTopic},
 	2:  {codes: noTopic},
-	3:  {codes: noTopic, ok: true, ways: []func(kmsg.Request){nothing, allTopics, metadataByID}},
+	3:  {codes: noTopic, ok: true, ways: []func(kmsg.Request){metadataByName, allTopics, metadataByID}},
 	8:  {codes: noGroup},
 	9:  {codes: noGroup},
 	10: {codes: slices.Concat(noGroup, noTxn), ways: []func(kmsg.Request){coordinatorOf(0), coordinatorOf(1)}},
@@ -108,10 +108,16 @@ func nothing(kmsg.Request) {}
 
 func allTopics(r kmsg.Request) { r.(*kmsg.MetadataRequest).Topics = nil }
 
+func metadataByName(r kmsg.Request) {
+	r.(*kmsg.MetadataRequest).Topics[0].TopicID = [16]byte{}
+}
+
 func metadataByID(r kmsg.Request) {
-	if r.GetVersion() >= 12 {
-		r.(*kmsg.MetadataRequest).Topics[0].Topic = nil
+	if r.GetVersion() < 12 {
+		metadataByName(r)
+		return
 	}
+	r.(*kmsg.MetadataRequest).Topics[0].Topic = nil
 }
 
 func deleteByID(r kmsg.Request) {

@@ -63,6 +63,19 @@ func CreateTopic(m *Image, c *BrokerConfig, want NewTopic) ([]Record, error) {
 	if m.ids[want.ID] != nil || want.ID == (TopicID{}) {
 		return nil, refuse(ErrInvalidRequest, "the id of topic '%s' is in use", want.Name)
 	}
+	var configs []Record
+	own := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(want.Config)) {
+		value := want.Config[name]
+		if value == nil {
+			return nil, refuse(ErrInvalidConfig, "Null value not supported for topic configs: %s", name)
+		}
+		own[name] = *value
+		configs = append(configs, TopicConfigured{Topic: want.ID, Name: name, Value: *value})
+	}
+	if err := c.checkTopic(own); err != nil {
+		return nil, err
+	}
 	assignment, err := assign(m, c, want)
 	if err != nil {
 		return nil, err
@@ -71,19 +84,7 @@ func CreateTopic(m *Image, c *BrokerConfig, want NewTopic) ([]Record, error) {
 	for i, replicas := range assignment {
 		out = append(out, PartitionChanged{want.ID, int32(i), newPartition(replicas)})
 	}
-	own := map[string]string{}
-	for _, name := range slices.Sorted(maps.Keys(want.Config)) {
-		value := want.Config[name]
-		if value == nil {
-			return nil, refuse(ErrInvalidConfig, "Null value not supported for topic configs: %s", name)
-		}
-		own[name] = *value
-		out = append(out, TopicConfigured{Topic: want.ID, Name: name, Value: *value})
-	}
-	if err := c.checkTopic(own); err != nil {
-		return nil, err
-	}
-	return out, nil
+	return append(out, configs...), nil
 }
 
 func newPartition(replicas []int32) Partition {
