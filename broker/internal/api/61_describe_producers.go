@@ -43,5 +43,5 @@ func (a *API) producersOf(topic string, index int32, refuse error) ([]storage.Pr
 	if err != nil {
 		return nil, err
 	}
-	return p.Producers()
+	return p.Producers(a.clock())
 }

@@ -259,8 +259,8 @@ func (p *Partition) InTransaction(producerID int64, epoch int16) bool {
 }
 
 // Producers lists the producers that the partition knows, by id.
-func (p *Partition) Producers() ([]storage.Producer, error) {
-	return p.log.Producers()
+func (p *Partition) Producers(now time.Time) ([]storage.Producer, error) {
+	return p.log.Producers(now)
 }
 
 // LastStableOffset is the offset below which consumers that read committed may read.

@@ -207,7 +207,7 @@ func asked(p *Partition) map[string]error {
 	_, out["end"] = p.EndOffset()
 	_, out["stable"] = p.LastStableOffset()
 	_, out["size"] = p.Size()
-	_, out["producers"] = p.Producers()
+	_, out["producers"] = p.Producers(time.Now())
 	_, _, out["time"] = p.OffsetForTime(0, true)
 	_, _, out["largest time"] = p.MaxTime(true)
 	_, _, out["epoch"] = p.EpochEnd(0)

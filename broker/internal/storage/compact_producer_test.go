@@ -3,7 +3,6 @@ package storage
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"testing"
 	"time"
@@ -51,7 +50,7 @@ func TestLastSequenceOutlivesItsRecords(t *testing.T) {
 	mustAppend(t, l, keyed(batch.None, 1, put("a", "last")))
 	mustAppend(t, l, keyed(batch.None, 1, put("b", "active")))
 	l.mu.Lock()
-	l.writers.expire(now.Add(-24 * time.Hour).UnixMilli())
+	l.writers.expire(now, 24*time.Hour)
 	l.mu.Unlock()
 	mustCompact(t, l, eager, now)
 	if got := show(t, l); got != "6:a=last 7:b=active" {
@@ -62,7 +61,7 @@ func TestLastSequenceOutlivesItsRecords(t *testing.T) {
 	}
 	forgetIndexes(t, fs)
 	l = openAgain(t, fs)
-	known, err := l.Producers()
+	known, err := l.Producers(now)
 	if err != nil || len(known) != 1 || known[0].ID != 1 || known[0].Epoch != 4 || known[0].LastSequence() != 2 {
 		t.Errorf("%+v %v", known, err)
 	}
@@ -89,7 +88,7 @@ func TestMarkersStayAsLongAsTheyAreNeeded(t *testing.T) {
 	mustAppend(t, l, keyed(batch.None, 1, put("a", "new"), put("b", "new"))) // 4 and 5
 	mustAppend(t, l, keyed(batch.None, 1, put("x", "active")))
 	l.mu.Lock()
-	l.writers.expire(math.MaxInt64)
+	l.writers.expire(now.AddDate(100, 0, 0), time.Hour)
 	l.mu.Unlock()
 	for i, c := range []struct {
 		at      time.Duration

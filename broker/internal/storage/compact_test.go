@@ -487,7 +487,7 @@ func TestCompactionModel(t *testing.T) {
 					}
 				}
 				for id, p := range producers { // and sequences go on
-					known, err := l.Producers()
+					known, err := l.Producers(now)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -377,7 +377,7 @@ func (l *logHistory) check() error {
 	} else if at < end-1 && start < end {
 		return fmt.Errorf("read up to %d of %d", at, end)
 	}
-	known, err := l.log.Producers()
+	known, err := l.log.Producers(now)
 	if err != nil {
 		return err
 	}

@@ -273,7 +273,7 @@ func TestDamagedIndexes(t *testing.T) {
 			if off, _, err := l.OffsetForTime(1, 8); off != 0 || err != nil {
 				t.Fatalf("%s bit %d: time found at %d %v", file, bit, off, err)
 			}
-			if known, err := l.Producers(); err != nil || len(known) != 1 || known[0].LastSequence() != 7 {
+			if known, err := l.Producers(now); err != nil || len(known) != 1 || known[0].LastSequence() != 7 {
 				t.Fatalf("%s bit %d: %+v %v", file, bit, known, err)
 			}
 			names, _ := fs.List("data/t-0")

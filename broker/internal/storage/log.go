@@ -400,13 +400,14 @@ func (l *Log) InTransaction(producerID int64, epoch int16) (bool, error) {
 	return p != nil && p.TxnStart >= 0 && p.Epoch == epoch, nil
 }
 
-// Producers lists the producers that are known, by id.
-func (l *Log) Producers() ([]Producer, error) {
+// Producers lists the producers that are known, by id, and forgets those that expired.
+func (l *Log) Producers(now time.Time) ([]Producer, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err := l.usable(); err != nil {
 		return nil, err
 	}
+	l.writers.expire(now, l.cfg.ProducerExpiry)
 	out := make([]Producer, 0, len(l.writers.known))
 	for _, p := range l.writers.known {
 		out = append(out, *p)

@@ -251,8 +251,12 @@ func (ps *producers) lastStable(high int64) int64 {
 	return at
 }
 
-// expire drops producers without an open transaction that have not written since before.
-func (ps *producers) expire(before int64) {
+// expire drops producers without an open transaction that have not written for as long as expiry; 0: none.
+func (ps *producers) expire(now time.Time, expiry time.Duration) {
+	if expiry == 0 {
+		return
+	}
+	before := now.Add(-expiry).UnixMilli()
 	for id, p := range ps.known {
 		if p.TxnStart < 0 && p.LastSeen < before {
 			delete(ps.known, id)
@@ -322,7 +326,7 @@ const pruneAt = 1000
 
 // prune drops expired producers now and then, so that their number is bounded by those of one expiry.
 func (ps *producers) prune(now time.Time, expiry time.Duration) {
-	if expiry > 0 && len(ps.known) >= max(pruneAt, 2*ps.pruned) {
-		ps.expire(now.Add(-expiry).UnixMilli())
+	if len(ps.known) >= max(pruneAt, 2*ps.pruned) {
+		ps.expire(now, expiry)
 	}
 }
