@@ -96,7 +96,7 @@ func (c *client) group() string { return fmt.Sprintf("g%d", c.n) }
 
 func (c *client) init() {
 	c.t.Helper()
-	for range 1000 { // what is open is ended first
+	for end := time.Now().Add(patience); time.Now().Before(end); { // what is open is ended first
 		err := wait(c.t, func(done func(error)) {
 			c.r.API.Txns.Init(context.Background(), c.id(), time.Minute, txn.NoProducer, func(p txn.Producer, err error) { c.p = p; done(err) })
 		})

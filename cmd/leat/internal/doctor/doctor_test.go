@@ -157,18 +157,24 @@ func TestTopicsAndGroupsInTrouble(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &Report{}
-	stop := make(chan struct{})
+	watched, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(stop)
-		for range 100 { // as long as the groups are watched
-			produce()
-			time.Sleep(10 * time.Millisecond)
+		defer close(stopped)
+		for { // as long as the groups are watched
+			select {
+			case <-watched:
+				return
+			case <-time.After(10 * time.Millisecond):
+				produce()
+			}
 		}
 	}()
-	if err := r.Cluster(ctx, c.Addr(), nil, 500*time.Millisecond); err != nil {
+	err := r.Cluster(ctx, c.Addr(), nil, 500*time.Millisecond)
+	close(watched)
+	<-stopped
+	if err != nil {
 		t.Fatal(err)
 	}
-	<-stop
 	expect(t, r, Bad, "group robbed", "records that it has not read were deleted by retention: 2")
 	for where, what := range map[string]string{"group slow": "no members, and its lag", "topic t": "records from the future", "topic careless": "flush.messages=1000"} {
 		found := false
