@@ -3,6 +3,7 @@ package api_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -144,6 +145,13 @@ func TestRightsOnTheClusterAreRightsOnItsTopics(t *testing.T) {
 				t.Errorf("%s, %s: %v", who, kmsg.NameForKey(req.Key()), codes)
 			}
 		}
+	}
+	carol := auth.Principal{Type: "User", Name: "carol"}
+	acl := auth.ACL{Kind: auth.Topic, Pattern: auth.Prefixed, Name: "some", Principal: carol.String(), Host: "*", Operation: auth.Write, Permission: auth.Allow}
+	r.API.Auth.(*auth.Standard).Follow(slices.Values([]auth.ACL{acl}))
+	r.Who = carol
+	if codes := codesOf(r.Ask(produce)); len(codes) != 1 || codes[0] != 0 {
+		t.Errorf("who may write to some topic produces with an id as well (KIP-679): %v", codes)
 	}
 }
 

@@ -92,7 +92,7 @@ var expectations = map[int16]expectation{
 	61: {codes: noTopic},
 	64: {codes: noCluster},
 	65: {codes: noTxn},
-	66: {ok: true},
+	66: {ok: true, ways: []func(kmsg.Request){nothing, allTransactions}},
 	68: {codes: noGroup},
 	69: {codes: noGroup},
 	71: public, // every client is asked to subscribe
@@ -110,6 +110,11 @@ func allTopics(r kmsg.Request) { r.(*kmsg.MetadataRequest).Topics = nil }
 
 func metadataByName(r kmsg.Request) {
 	r.(*kmsg.MetadataRequest).Topics[0].TopicID = [16]byte{}
+}
+
+func allTransactions(r kmsg.Request) {
+	req := r.(*kmsg.ListTransactionsRequest)
+	req.StateFilters, req.ProducerIDFilters, req.DurationFilterMillis, req.TransactionalIDPattern = nil, nil, -1, nil
 }
 
 func metadataByID(r kmsg.Request) {
