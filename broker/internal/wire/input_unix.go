@@ -19,7 +19,7 @@ func (in *input) try(fd uintptr) bool {
 		in.resize(inputBuffer)
 	}
 	for {
-		n, err := unix.Read(int(fd), in.f.b[in.w:])
+		n, err := readNow(fd, in.f.b[in.w:])
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue

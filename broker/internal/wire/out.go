@@ -279,6 +279,15 @@ func (c *conn) join(b *[]byte, part []byte) error {
 
 // write sends b, in pieces that each have writeTime: a client may be slow, but not stand still.
 func (c *conn) write(b []byte) error {
+	if small := len(b) > 0 && len(b) <= joinMax; small && c.in.raw != nil {
+		err := c.patience()
+		if err == nil {
+			b, err = c.tryWrite(b)
+		}
+		if err != nil {
+			return err
+		}
+	}
 	for len(b) > 0 {
 		piece := b[:min(len(b), sendPiece)]
 		if err := c.patience(); err != nil {

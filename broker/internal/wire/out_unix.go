@@ -14,7 +14,7 @@ import (
 func (c *conn) tryWrite(b []byte) (rest []byte, err error) {
 	closed := c.in.raw.Write(func(fd uintptr) bool {
 		n := 0
-		for n, err = unix.Write(int(fd), b); errors.Is(err, unix.EINTR); n, err = unix.Write(int(fd), b) {
+		for n, err = writeNow(fd, b); errors.Is(err, unix.EINTR); n, err = writeNow(fd, b) {
 		}
 		b = b[max(n, 0):]
 		return true
