@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
 	"strings"
 	"time"
 
@@ -101,6 +102,7 @@ func serveCommand(std stdio) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			began := time.Now()
 			obs.KeepMemoryBelowLimit()
+			defer runtime.KeepAlive(obs.RoomForGarbage())
 			cfg, err := f.read(os.Environ(), cmd.Flags().Changed)
 			if err != nil {
 				return err

@@ -3,7 +3,7 @@
 //
 // It owns: Histogram, the Writer of the text format, the paths /metrics, /healthz and /readyz, the metrics of the Go
 // runtime and of the process (prometheus/client_golang with a registry of its own), loggers that do not repeat themselves
-// without end, what is said of a panic, the memory limit of the process.
+// without end, what is said of a panic, the memory limit of the process and when its garbage is collected.
 //
 // It promises: observing a value takes two atomic adds and no memory; a scrape is written as it goes, so that what it
 // takes does not grow with the number of partitions or groups; label values can be any text.

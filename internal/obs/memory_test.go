@@ -4,6 +4,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/leatstream/leat/internal/obs"
@@ -37,3 +38,21 @@ func TestMemoryLimit(t *testing.T) {
 		}
 	}
 }
+
+// TestRoomForGarbage counts collections: a small heap has one for every 4 MiB otherwise.
+func TestRoomForGarbage(t *testing.T) {
+	t.Setenv("GOGC", "")
+	defer runtime.KeepAlive(obs.RoomForGarbage())
+	runtime.GC()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 32 << 10 {
+		garbage = make([]byte, 1<<10)
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.NumGC - before.NumGC; n > 5 {
+		t.Errorf("32 MiB of garbage were collected %d times", n)
+	}
+}
+
+var garbage []byte // escapes
