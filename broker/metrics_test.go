@@ -220,7 +220,10 @@ func TestMetricsDoc(t *testing.T) {
 	doc := "# Metrics\n\n`leat serve` answers at `http://127.0.0.1:9644/metrics` (`--metrics HOST:PORT`) in Prometheus' text format: what follows, and\n" +
 		"what Prometheus' client says of a Go process (`go_…`, `process_…`). Generated from a scrape, by a test of package broker.\n\n" +
 		"Names that begin with `kafka_` are those of kafka_exporter, with its labels. A family without a value, such as errors before the\n" +
-		"first, has no line.\n\n| name | type | labels | |\n|---|---|---|---|\n"
+		"first, has no line. A partition of which a group has committed nothing, beside others of the topic, has offset and lag -1, as there.\n\n" +
+		"Prometheus needs no more than the address:\n\n```\nscrape_configs:\n  - job_name: leat\n    static_configs:\n      - targets: [127.0.0.1:9644]\n```\n\n" +
+		"Grafana's dashboard 7589, “Kafka Exporter Overview”, is made for the names that begin with `kafka_`.\n\n" +
+		"| name | type | labels | |\n|---|---|---|---|\n"
 	for _, name := range slices.Sorted(maps.Keys(families)) {
 		f := families[name]
 		var labels []string

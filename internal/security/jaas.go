@@ -1,6 +1,7 @@
 package security
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -16,6 +17,9 @@ func ParseJAAS(s string) (*JAAS, error) {
 	words, err := jaasWords(s)
 	if err != nil {
 		return nil, err
+	}
+	if len(words) == 0 {
+		return nil, errors.New("it is not set")
 	}
 	if len(words) < 3 || words[len(words)-1] != ";" {
 		return nil, fmt.Errorf("it is not `MODULE required KEY=\"VALUE\" …;`")

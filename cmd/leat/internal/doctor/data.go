@@ -53,6 +53,10 @@ func (r *Report) Data(dir string, checksums bool) {
 		r.add(Bad, dir, "the data directory cannot be read", err.Error(), "see whether the disk is healthy (smartctl, dmesg)")
 		return
 	}
+	if in.ClusterID == "" && in.Bytes == 0 && len(in.Faults) == 0 {
+		r.add(Note, dir, "it is not a data directory of leat", "no broker has ever served from it: there is no cluster-metadata in it", "name the directory with --data DIR")
+		return
+	}
 	how := "every checksum"
 	if !checksums {
 		how = "headers only"
