@@ -51,6 +51,8 @@ func showACL(permission kmsg.ACLPermissionType, principal, host string, op kmsg.
 		strings.ToLower(kind.String()), strings.ToLower(pattern.String()), name)
 }
 
+var _ = command("create-acls", (*story).createACLs)
+
 // createACLs takes an ACL a line.
 func (s *story) createACLs(d *datadriven.TestData) string {
 	req := kmsg.NewPtrCreateACLsRequest()
@@ -70,6 +72,8 @@ func (s *story) createACLs(d *datadriven.TestData) string {
 	return b.String()
 }
 
+var _ = command("describe-acls", (*story).describeACLs)
+
 // describeACLs takes one filter.
 func (s *story) describeACLs(d *datadriven.TestData) string {
 	req := kmsg.NewPtrDescribeACLsRequest()
@@ -88,6 +92,8 @@ func (s *story) describeACLs(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("delete-acls", (*story).deleteACLs)
 
 // deleteACLs takes a filter a line.
 func (s *story) deleteACLs(d *datadriven.TestData) string {
@@ -110,6 +116,8 @@ func (s *story) deleteACLs(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("operations", (*story).authorizedOperations)
 
 // authorizedOperations shows what a client of the story may do to a topic and to the cluster.
 func (s *story) authorizedOperations(d *datadriven.TestData) string {

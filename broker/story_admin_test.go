@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+var _ = command("metadata", (*story).metadata)
+
 // metadata [no-create] [by-id | by-id-with-empty-name] TOPIC…; all topics without one, none with the argument none.
 func (s *story) metadata(d *datadriven.TestData) string {
 	req := kmsg.NewPtrMetadataRequest()
@@ -66,6 +68,8 @@ func ifFailed(code int16) string {
 	return " " + verdict(code, nil)
 }
 
+var _ = command("remember", (*story).remember)
+
 // remember TOPIC as=NAME: from now on NAME is that topic by its id, even after it is gone.
 func (s *story) remember(d *datadriven.TestData) string {
 	if s.ids == nil {
@@ -90,6 +94,8 @@ func (s *story) topicID(name string) [16]byte {
 	}
 	return resp.Topics[0].TopicID
 }
+
+var _ = command("create-topics", (*story).createTopics)
 
 // createTopics takes a topic a line: NAME [partitions=N] [replication=N] [assign=BROKER:BROKER/BROKER:BROKER] [CONFIG=VALUE…].
 func (s *story) createTopics(d *datadriven.TestData) string {
@@ -159,6 +165,8 @@ func assignment(v string) (out [][]int32) {
 	return out
 }
 
+var _ = command("delete-topics", (*story).deleteTopics)
+
 // deleteTopics [by-id] takes a topic a line.
 func (s *story) deleteTopics(d *datadriven.TestData) string {
 	req := kmsg.NewPtrDeleteTopicsRequest()
@@ -178,6 +186,8 @@ func (s *story) deleteTopics(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("create-partitions", (*story).createPartitions)
 
 // createPartitions takes a topic a line: NAME COUNT [assign=…]; assign= alone is an empty list.
 func (s *story) createPartitions(d *datadriven.TestData) string {
@@ -205,6 +215,8 @@ func (s *story) createPartitions(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("describe-partitions", (*story).describePartitions)
 
 // describePartitions [limit=N] [cursor=TOPIC:PARTITION] TOPIC…
 func (s *story) describePartitions(d *datadriven.TestData) string {
@@ -242,6 +254,8 @@ func (s *story) describePartitions(d *datadriven.TestData) string {
 	return b.String()
 }
 
+var _ = command("describe-cluster", (*story).describeCluster)
+
 func (s *story) describeCluster(d *datadriven.TestData) string {
 	req := kmsg.NewPtrDescribeClusterRequest()
 	req.EndpointType = int8(argInt(d, "endpoint", 1))
@@ -256,6 +270,8 @@ func (s *story) describeCluster(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("reassignments", (*story).reassignments)
 
 func (s *story) reassignments(d *datadriven.TestData) string {
 	resp := s.send(d, kmsg.NewPtrListPartitionReassignmentsRequest()).(*kmsg.ListPartitionReassignmentsResponse)

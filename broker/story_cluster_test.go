@@ -22,6 +22,8 @@ func partitionsOf(arg string) (topic string, partitions []int32) {
 	return topic, partitions
 }
 
+var _ = command("reassign", (*story).reassign)
+
 // reassign takes a partition a line: TOPIC[:N] BROKER,BROKER or TOPIC[:N] cancel.
 func (s *story) reassign(d *datadriven.TestData) string {
 	req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
@@ -51,6 +53,8 @@ func (s *story) reassign(d *datadriven.TestData) string {
 	return b.String()
 }
 
+var _ = command("elect", (*story).elect)
+
 // elect [unclean] [kind=N] TOPIC[:N,N]…; all partitions without one.
 func (s *story) elect(d *datadriven.TestData) string {
 	req := kmsg.NewPtrElectLeadersRequest()
@@ -75,6 +79,8 @@ func (s *story) elect(d *datadriven.TestData) string {
 	return b.String()
 }
 
+var _ = command("log-dirs", (*story).logDirs)
+
 // logDirs TOPIC[:N,N]…; all partitions without one. The directory is called DIR.
 func (s *story) logDirs(d *datadriven.TestData) string {
 	req := kmsg.NewPtrDescribeLogDirsRequest()
@@ -96,6 +102,8 @@ func (s *story) logDirs(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("move-log-dirs", (*story).moveLogDirs)
 
 // moveLogDirs dir=PATH TOPIC[:N,N]…
 func (s *story) moveLogDirs(d *datadriven.TestData) string {
@@ -119,6 +127,8 @@ func (s *story) moveLogDirs(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("quorum", (*story).quorum)
 
 // quorum TOPIC[:N]
 func (s *story) quorum(d *datadriven.TestData) string {
@@ -152,6 +162,8 @@ func (s *story) quorum(d *datadriven.TestData) string {
 	return b.String()
 }
 
+var _ = command("features", (*story).features)
+
 // features shows what ApiVersions says of them.
 func (s *story) features(d *datadriven.TestData) string {
 	resp := s.send(d, apiVersions()).(*kmsg.ApiVersionsResponse)
@@ -164,6 +176,8 @@ func (s *story) features(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("update-features", (*story).updateFeatures)
 
 // updateFeatures takes NAME LEVEL a line.
 func (s *story) updateFeatures(d *datadriven.TestData) string {
@@ -183,12 +197,16 @@ func (s *story) updateFeatures(d *datadriven.TestData) string {
 	return b.String()
 }
 
+var _ = command("unregister", (*story).unregister)
+
 func (s *story) unregister(d *datadriven.TestData) string {
 	req := kmsg.NewPtrUnregisterBrokerRequest()
 	req.BrokerID = int32(argInt(d, "broker", 0))
 	resp := s.send(d, req).(*kmsg.UnregisterBrokerResponse)
 	return verdict(resp.ErrorCode, resp.ErrorMessage)
 }
+
+var _ = command("config-resources", (*story).configResources)
 
 // configResources [type=N/N]
 func (s *story) configResources(d *datadriven.TestData) string {

@@ -31,6 +31,8 @@ func resource(d *datadriven.TestData) (kmsg.ConfigResourceType, string) {
 
 var sources = map[kmsg.ConfigSource]string{1: "topic", 2: "this broker", 3: "all brokers", 4: "started with", 5: "default", 6: "logger", 8: "group"}
 
+var _ = command("describe-configs", (*story).describeConfigs)
+
 // describeConfigs RESOURCE [synonyms] [docs] takes the names to show, one a line; without any it counts.
 func (s *story) describeConfigs(d *datadriven.TestData) string {
 	req := kmsg.NewPtrDescribeConfigsRequest()
@@ -70,6 +72,8 @@ func (s *story) describeConfigs(d *datadriven.TestData) string {
 	return b.String()
 }
 
+var _ = command("alter-configs", (*story).alterConfigs)
+
 // alterConfigs RESOURCE [validate-only] [twice] takes a change a line: set NAME VALUE, delete NAME, append NAME VALUE, subtract NAME VALUE.
 func (s *story) alterConfigs(d *datadriven.TestData) string {
 	req := kmsg.NewPtrIncrementalAlterConfigsRequest()
@@ -93,6 +97,8 @@ func (s *story) alterConfigs(d *datadriven.TestData) string {
 	got := s.send(d, req).(*kmsg.IncrementalAlterConfigsResponse).Resources[0]
 	return verdict(got.ErrorCode, got.ErrorMessage)
 }
+
+var _ = command("replace-configs", (*story).replaceConfigs)
 
 // replaceConfigs RESOURCE takes NAME VALUE a line.
 func (s *story) replaceConfigs(d *datadriven.TestData) string {

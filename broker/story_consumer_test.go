@@ -8,6 +8,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+var _ = command("consumer-heartbeat", (*story).consumerHeartbeat)
+
 // consumerHeartbeat MEMBER [epoch=N] [topics=A,B] [regex=R] [instance=I] [assignor=A] [owned] takes what the member has a
 // line: TOPIC:PARTITION.
 func (s *story) consumerHeartbeat(d *datadriven.TestData) string {
@@ -49,6 +51,8 @@ func (s *story) consumerHeartbeat(d *datadriven.TestData) string {
 	}
 	return out
 }
+
+var _ = command("describe-consumers", (*story).describeConsumerGroups)
 
 // describeConsumerGroups takes a group a line.
 func (s *story) describeConsumerGroups(d *datadriven.TestData) string {

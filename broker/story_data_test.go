@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+var _ = command("versions", (*story).versions)
+
 // versions shows the range of every API.
 func (s *story) versions(d *datadriven.TestData) string {
 	resp := s.send(d, apiVersions()).(*kmsg.ApiVersionsResponse)
@@ -21,6 +23,8 @@ func (s *story) versions(d *datadriven.TestData) string {
 
 // storyTime is when every record of a story was made, ms since 1970.
 const storyTime = 1_700_000_000_000
+
+var _ = command("produce", (*story).produce)
 
 // produce TOPIC [partition=N] [acks=N] [codec=NAME] [producer=ID/EPOCH sequence=N [id=TXN]] takes a record a line,
 // KEY=VALUE or VALUE.
@@ -66,6 +70,8 @@ func (s *story) produce(d *datadriven.TestData) string {
 	}
 	return fmt.Sprintf("at %d", p.BaseOffset)
 }
+
+var _ = command("fetch", (*story).fetch)
 
 // fetch TOPIC [partition=N] [offset=N] [committed] shows the records of one answer.
 func (s *story) fetch(d *datadriven.TestData) string {
@@ -123,6 +129,8 @@ func (s *story) fetch(d *datadriven.TestData) string {
 
 var times = map[string]int64{"latest": -1, "earliest": -2, "max-timestamp": -3, "earliest-local": -4}
 
+var _ = command("list-offsets", (*story).listOffsets)
+
 // listOffsets TOPIC at=latest|earliest|max-timestamp|+MS after the first record of the story.
 func (s *story) listOffsets(d *datadriven.TestData) string {
 	at := argString(d, "at", "latest")
@@ -150,6 +158,8 @@ func (s *story) listOffsets(d *datadriven.TestData) string {
 	return fmt.Sprintf("%d%s", p.Offset, when)
 }
 
+var _ = command("delete-records", (*story).deleteRecords)
+
 // deleteRecords TOPIC [partition=N] before=OFFSET
 func (s *story) deleteRecords(d *datadriven.TestData) string {
 	req := kmsg.NewPtrDeleteRecordsRequest()
@@ -162,6 +172,8 @@ func (s *story) deleteRecords(d *datadriven.TestData) string {
 	p := s.send(d, req).(*kmsg.DeleteRecordsResponse).Topics[0].Partitions[0]
 	return fmt.Sprintf("%s, low watermark %d", verdict(p.ErrorCode, nil), p.LowWatermark)
 }
+
+var _ = command("epoch-end", (*story).epochEnd)
 
 // epochEnd TOPIC epoch=N [current=N]
 func (s *story) epochEnd(d *datadriven.TestData) string {

@@ -36,6 +36,8 @@ func instance(d *datadriven.TestData) *string {
 	return nil
 }
 
+var _ = command("find-coordinator", (*story).findCoordinator)
+
 // findCoordinator GROUP… [type=N]
 func (s *story) findCoordinator(d *datadriven.TestData) string {
 	req := kmsg.NewPtrFindCoordinatorRequest()
@@ -54,6 +56,8 @@ func (s *story) findCoordinator(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("join", (*story).join)
 
 // join NAME [as=MEMBER] [session=MS] [protocol=P]; the member that is answered is called NAME from then on.
 func (s *story) join(d *datadriven.TestData) string {
@@ -82,6 +86,8 @@ func (s *story) join(d *datadriven.TestData) string {
 	return out
 }
 
+var _ = command("sync", (*story).sync)
+
 // sync MEMBER generation=N takes an assignment a line: MEMBER TEXT.
 func (s *story) sync(d *datadriven.TestData) string {
 	req := kmsg.NewPtrSyncGroupRequest()
@@ -102,12 +108,16 @@ func (s *story) sync(d *datadriven.TestData) string {
 	return fmt.Sprintf("assigned: %s", resp.MemberAssignment)
 }
 
+var _ = command("heartbeat", (*story).heartbeat)
+
 // heartbeat MEMBER generation=N
 func (s *story) heartbeat(d *datadriven.TestData) string {
 	req := kmsg.NewPtrHeartbeatRequest()
 	req.Group, req.MemberID, req.InstanceID, req.Generation = group(d), s.member(bare(d)[0]), instance(d), int32(argInt(d, "generation", 1))
 	return verdict(s.send(d, req).(*kmsg.HeartbeatResponse).ErrorCode, nil)
 }
+
+var _ = command("leave", (*story).leave)
 
 // leave MEMBER
 func (s *story) leave(d *datadriven.TestData) string {
@@ -122,6 +132,8 @@ func (s *story) leave(d *datadriven.TestData) string {
 	}
 	return out
 }
+
+var _ = command("commit", (*story).commit)
 
 // commit TOPIC:PARTITION=OFFSET a line [member=MEMBER generation=N]
 func (s *story) commit(d *datadriven.TestData) string {
@@ -146,6 +158,8 @@ func (s *story) commit(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("offsets", (*story).offsets)
 
 // offsets asks for TOPIC:PARTITION a line, or for all. [stable]
 func (s *story) offsets(d *datadriven.TestData) string {
@@ -185,6 +199,8 @@ func (s *story) offsets(d *datadriven.TestData) string {
 	return b.String()
 }
 
+var _ = command("describe-groups", (*story).describeGroups)
+
 // describeGroups takes a group a line.
 func (s *story) describeGroups(d *datadriven.TestData) string {
 	req := kmsg.NewPtrDescribeGroupsRequest()
@@ -200,6 +216,8 @@ func (s *story) describeGroups(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("list-groups", (*story).listGroups)
 
 // listGroups [state=S] [kind=T]
 func (s *story) listGroups(d *datadriven.TestData) string {
@@ -218,6 +236,8 @@ func (s *story) listGroups(d *datadriven.TestData) string {
 	return strings.Join(slices.Clip(out), "\n")
 }
 
+var _ = command("delete-groups", (*story).deleteGroups)
+
 // deleteGroups takes a group a line.
 func (s *story) deleteGroups(d *datadriven.TestData) string {
 	req := kmsg.NewPtrDeleteGroupsRequest()
@@ -230,6 +250,8 @@ func (s *story) deleteGroups(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("delete-offsets", (*story).deleteOffsets)
 
 // deleteOffsets takes TOPIC:PARTITION a line.
 func (s *story) deleteOffsets(d *datadriven.TestData) string {

@@ -9,6 +9,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+var _ = command("alter-quotas", (*story).alterQuotas)
+
 // alterQuotas [validate-only] takes an entity a line and what to do: user=NAME client-id=<default> set KEY N remove KEY
 func (s *story) alterQuotas(d *datadriven.TestData) string {
 	req := kmsg.NewPtrAlterClientQuotasRequest()
@@ -49,6 +51,8 @@ func entityName(name string) *string {
 	}
 	return &name
 }
+
+var _ = command("describe-quotas", (*story).describeQuotas)
 
 // describeQuotas [strict] takes a part of the filter a line: user=NAME, user=<default>, user=*.
 func (s *story) describeQuotas(d *datadriven.TestData) string {

@@ -10,6 +10,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+var _ = command("sasl-handshake", (*story).handshake)
+
 // handshake takes a mechanism.
 func (s *story) handshake(d *datadriven.TestData) string {
 	req := kmsg.NewPtrSASLHandshakeRequest()
@@ -18,6 +20,8 @@ func (s *story) handshake(d *datadriven.TestData) string {
 	return fmt.Sprintf("%s, mechanisms %s", verdict(resp.ErrorCode, nil), strings.Join(resp.SupportedMechanisms, " "))
 }
 
+var _ = command("sasl-authenticate", (*story).authenticate)
+
 // authenticate takes a token, with \0 for a NUL.
 func (s *story) authenticate(d *datadriven.TestData) string {
 	req := kmsg.NewPtrSASLAuthenticateRequest()
@@ -25,6 +29,8 @@ func (s *story) authenticate(d *datadriven.TestData) string {
 	resp := s.send(d, req).(*kmsg.SASLAuthenticateResponse)
 	return fmt.Sprintf("%s, lifetime %d ms", verdict(resp.ErrorCode, resp.ErrorMessage), resp.SessionLifetimeMillis)
 }
+
+var _ = command("alter-scram", (*story).alterScram)
 
 // alterScram takes a change a line: set USER MECHANISM ITERATIONS, delete USER MECHANISM.
 func (s *story) alterScram(d *datadriven.TestData) string {
@@ -52,6 +58,8 @@ func (s *story) alterScram(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("describe-scram", (*story).describeScram)
 
 // describeScram takes users, or none for all.
 func (s *story) describeScram(d *datadriven.TestData) string {

@@ -23,6 +23,8 @@ func producer(d *datadriven.TestData) (int64, int16) {
 // id is the transactional id of a command, tx if it names none.
 func id(d *datadriven.TestData) string { return argString(d, "id", "tx") }
 
+var _ = command("producer-id", (*story).producerID)
+
 // producerID [id=TXN [timeout=MS] [producer=ID/EPOCH]]
 func (s *story) producerID(d *datadriven.TestData) string {
 	req := kmsg.NewPtrInitProducerIDRequest()
@@ -46,6 +48,8 @@ func topicPartitions(d *datadriven.TestData, add func(topic string, partition in
 		add(topic, int32(number(partition)))
 	}
 }
+
+var _ = command("add-partitions", (*story).addPartitions)
 
 // addPartitions [id=TXN] producer=ID/EPOCH [verify] takes TOPIC:PARTITION a line.
 func (s *story) addPartitions(d *datadriven.TestData) string {
@@ -76,6 +80,8 @@ func (s *story) addPartitions(d *datadriven.TestData) string {
 	return b.String()
 }
 
+var _ = command("add-offsets", (*story).addOffsets)
+
 // addOffsets [id=TXN] producer=ID/EPOCH [group=G]
 func (s *story) addOffsets(d *datadriven.TestData) string {
 	req := kmsg.NewPtrAddOffsetsToTxnRequest()
@@ -83,6 +89,8 @@ func (s *story) addOffsets(d *datadriven.TestData) string {
 	req.ProducerID, req.ProducerEpoch = producer(d)
 	return verdict(s.send(d, req).(*kmsg.AddOffsetsToTxnResponse).ErrorCode, nil)
 }
+
+var _ = command("txn-commit", (*story).txnCommit)
 
 // txnCommit [id=TXN] producer=ID/EPOCH [group=G] [member=MEMBER generation=N] takes TOPIC:PARTITION=OFFSET a line.
 func (s *story) txnCommit(d *datadriven.TestData) string {
@@ -108,6 +116,8 @@ func (s *story) txnCommit(d *datadriven.TestData) string {
 	return b.String()
 }
 
+var _ = command("end-txn", (*story).endTxn)
+
 // endTxn commit|abort [id=TXN] producer=ID/EPOCH
 func (s *story) endTxn(d *datadriven.TestData) string {
 	req := kmsg.NewPtrEndTxnRequest()
@@ -119,6 +129,8 @@ func (s *story) endTxn(d *datadriven.TestData) string {
 	}
 	return fmt.Sprintf("go on with id %d, epoch %d", resp.ProducerID, resp.ProducerEpoch)
 }
+
+var _ = command("write-markers", (*story).writeMarkers)
 
 // writeMarkers commit|abort producer=ID/EPOCH [coordinator=N] [txn-version=N] takes TOPIC:PARTITION a line.
 func (s *story) writeMarkers(d *datadriven.TestData) string {
@@ -140,6 +152,8 @@ func (s *story) writeMarkers(d *datadriven.TestData) string {
 	return b.String()
 }
 
+var _ = command("describe-producers", (*story).describeProducers)
+
 // describeProducers takes TOPIC:PARTITION a line.
 func (s *story) describeProducers(d *datadriven.TestData) string {
 	req := kmsg.NewPtrDescribeProducersRequest()
@@ -158,6 +172,8 @@ func (s *story) describeProducers(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("describe-transactions", (*story).describeTransactions)
 
 // describeTransactions takes a transactional id a line.
 func (s *story) describeTransactions(d *datadriven.TestData) string {
@@ -183,6 +199,8 @@ func (s *story) describeTransactions(d *datadriven.TestData) string {
 	}
 	return b.String()
 }
+
+var _ = command("list-transactions", (*story).listTransactions)
 
 // listTransactions [state=S] [producer=ID/0] [longer=MS] [pattern=P]
 func (s *story) listTransactions(d *datadriven.TestData) string {
