@@ -225,7 +225,7 @@ func (l *Log) active() *segment { return l.segments[len(l.segments)-1] }
 // writable returns the segment that takes size more bytes of records from time at, rolling to a new one when it is time.
 func (l *Log) writable(size, at int64, now time.Time) (*segment, error) {
 	if len(l.segments) == 0 {
-		if err := l.dir.makeOwn(l.path); err != nil {
+		if err := l.fs.MkdirAll(l.path, dirMode); err != nil {
 			return nil, err
 		}
 		return l.roll(l.start, now)
@@ -255,7 +255,11 @@ func (l *Log) roll(base int64, now time.Time) (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(f.Close(), syncDir(l.fs, l.path)); err != nil {
+	err = errors.Join(f.Close(), syncDir(l.fs, l.path))
+	if len(l.segments) == 0 { // the directory may be new: where a file system has a journal, one write of it has both names
+		err = errors.Join(err, syncDir(l.fs, l.dir.path))
+	}
+	if err != nil {
 		return nil, err
 	}
 	// Create gives a file that only appends; positions are needed to write again over a failed write.

@@ -299,8 +299,8 @@ func (l *Log) recoverSegment(s *segment, size int64, last bool) error {
 		return err
 	}
 	s.synced = s.x.size
-	if size == 0 { // whoever created it may have been killed before its name was durable
-		if err := syncDir(l.fs, l.path); err != nil {
+	if size == 0 { // whoever created it may have been killed before its name and that of the directory were durable
+		if err := errors.Join(syncDir(l.fs, l.path), syncDir(l.fs, l.dir.path)); err != nil {
 			return err
 		}
 	}
