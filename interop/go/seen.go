@@ -29,10 +29,10 @@ func patient() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), patience)
 }
 
-// eventually retries for a moment: a change of metadata may be acknowledged before every read shows it.
+// eventually retries: a change of metadata may be acknowledged before every read shows it.
 func eventually(check func() error) error {
 	err := check()
-	for end := time.Now().Add(10 * time.Second); err != nil && time.Now().Before(end); err = check() {
+	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); err = check() {
 		time.Sleep(20 * time.Millisecond)
 	}
 	return err

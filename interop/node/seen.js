@@ -15,9 +15,9 @@ export function check (ok, ...what) {
   if (!ok) throw new Error(what.map(w => (typeof w === 'string' ? w : JSON.stringify(w, (_, v) => (typeof v === 'bigint' ? String(v) : v)))).join(' '))
 }
 
-// Retries for a moment: a change of metadata may be acknowledged before every read shows it.
+// Retries: a change of metadata may be acknowledged before every read shows it.
 export async function eventually (test) {
-  for (const end = Date.now() + 10000; ;) {
+  for (const end = Date.now() + patience; ;) {
     try {
       return await test()
     } catch (e) {

@@ -98,7 +98,7 @@ async def admin(boot):
     await a.start()
     await a.create_partitions({topic: NewPartitions(PARTITIONS + 1)})
     await a.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {"retention.ms": "60000"})])
-    end = time.time() + 10
+    end = time.time() + PATIENCE
     while True:
         configs = str(await a.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]))
         parts = (await a.describe_topics([topic]))[0]["partitions"]

@@ -116,13 +116,13 @@ def transactions(boot):
 
 def hold_open(boot):
     """An open transaction, for as long as this process lives."""
-    producer = Producer({"bootstrap.servers": boot, "transactional.id": "tools-open"})
+    producer = Producer({"bootstrap.servers": boot, "transactional.id": "tools-open", "transaction.timeout.ms": 600_000})
     producer.init_transactions(30)
     producer.begin_transaction()
     for n in range(5):
         producer.produce("tools-txn-open", str(n))
     producer.flush()
-    time.sleep(PATIENCE)
+    time.sleep(600)
 
 
 def admin(boot):

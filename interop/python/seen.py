@@ -21,8 +21,8 @@ def record(n):
 
 
 def eventually(check):
-    """Retries for a moment: a change of metadata may be acknowledged before every read shows it."""
-    end = time.time() + 10
+    """Retries: a change of metadata may be acknowledged before every read shows it."""
+    end = time.time() + PATIENCE
     while True:
         try:
             return check()

@@ -25,8 +25,8 @@ listeners=$rest
 P
 worker() { connect-distributed "$work/worker.properties" >>"$work/connect.log" 2>&1 & worker=$!; }
 alive() { kill -0 "$worker" 2>/dev/null || fail "$(tail -30 "$work/connect.log")"; }
-connector() { # name, configuration as JSON
-  curl -sSf -X PUT -H 'Content-Type: application/json' "$rest/connectors/$1/config" -d "$2" >/dev/null
+connector() { # name, configuration as JSON; a worker that rebalances answers 409
+  eventually curl -sSf -o /dev/null -X PUT -H 'Content-Type: application/json' "$rest/connectors/$1/config" -d "$2"
 }
 state() { alive; curl -sf "$rest/connectors/$1/status" 2>/dev/null | grep -o '"state":"[A-Z]*"' | tr '\n' ' '; }
 runs() { [ "$(state "$1")" = '"state":"RUNNING" "state":"RUNNING" ' ]; }
@@ -55,9 +55,9 @@ everything() { [ "$(kcat -b "$boot" -C -t connect-lines -o beginning -e -q -X is
 eventually everything
 same "after a kill each line is there once" "$(cat "$work/in.txt")" "$(kcat -b "$boot" -C -t connect-lines -o beginning -e -q -X isolation.level=read_committed)"
 eventually sh -c "sort -u '$work/out.txt' | wc -l | grep -qx 5000"
-curl -sSf -X PUT "$rest/connectors/source/pause" >/dev/null
+eventually curl -sSf -o /dev/null -X PUT "$rest/connectors/source/pause"
 paused() { [ "$(state source)" = '"state":"PAUSED" "state":"PAUSED" ' ]; }
 eventually paused
-for c in source sink; do curl -sSf -X DELETE "$rest/connectors/$c" >/dev/null; done
+for c in source sink; do eventually curl -sSf -o /dev/null -X DELETE "$rest/connectors/$c"; done
 kill "$worker"; wait "$worker" 2>/dev/null || true
 echo "ok: paused and deleted"

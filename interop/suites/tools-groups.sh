@@ -30,6 +30,8 @@ member() { kafka-consumer-groups $b --describe --group tools-one --members --ver
 eventually member >/dev/null
 has "an active group is not reset" "Assignments can only be reset if the group .* is inactive|only be reset if the group" "$($groups --reset-offsets --to-earliest --execute 2>&1 || true)"
 has "an active group is not deleted" 'GroupNotEmptyException' "$(kafka-consumer-groups $b --delete --group tools-one 2>&1 || true)"
+consumed() { [ "$(wc -l <"$work/consumed")" -ge 100 ]; }
+eventually consumed
 kill $consumer; wait $consumer 2>/dev/null || true
 same "it went on where the offsets were" 100 "$(wc -l <"$work/consumed")"
 

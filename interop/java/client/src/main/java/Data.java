@@ -39,10 +39,10 @@ class Data {
     throw new AssertionError(s.toString());
   }
 
-  /** Retries for a moment: a change of metadata may be acknowledged before every read shows it. */
+  /** Retries: a change of metadata may be acknowledged before every read shows it. */
   static <T> void eventually(Callable<T> get, T want) throws Exception {
     T got = get.call();
-    for (long end = System.currentTimeMillis() + 10_000; !want.equals(got) && System.currentTimeMillis() < end; got = get.call()) Thread.sleep(20);
+    for (long end = System.currentTimeMillis() + PATIENCE; !want.equals(got) && System.currentTimeMillis() < end; got = get.call()) Thread.sleep(20);
     check(want.equals(got), "wanted", want, "got", got);
   }
 

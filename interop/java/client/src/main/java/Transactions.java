@@ -114,7 +114,7 @@ class Transactions {
   static void open(String boot, Admin admin) throws Exception {
     Data.create(admin, "java-txn-open");
     var zero = new TopicPartition("java-txn-open", 0);
-    try (var p = Data.producer(boot, "transactional.id", "java-txn-open", "transaction.timeout.ms", 2000); var plain = Data.producer(boot)) {
+    try (var p = Data.producer(boot, "transactional.id", "java-txn-open", "transaction.timeout.ms", 10_000); var plain = Data.producer(boot)) {
       p.initTransactions();
       p.beginTransaction();
       p.send(new ProducerRecord<>("java-txn-open", 0, "k", "never committed")).get();
@@ -123,7 +123,7 @@ class Transactions {
       try (var c = Data.consumer(boot, "java-txn-open", "isolation.level", "read_committed")) {
         c.assign(List.of(zero));
         Data.check(c.poll(Duration.ofMillis(500)).isEmpty(), "read_committed reads beyond an open transaction");
-        long end = System.currentTimeMillis() + 2_000 + 20_000;
+        long end = System.currentTimeMillis() + 10_000 + Data.PATIENCE;
         String got = null;
         while (got == null && System.currentTimeMillis() < end) for (var r : c.poll(Duration.ofMillis(200))) got = r.value();
         Data.check("after it".equals(got), "after the time-out:", got);
