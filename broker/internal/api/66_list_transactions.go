@@ -7,8 +7,8 @@ import (
 
 	"github.com/leatstream/leat/broker/internal/auth"
 	"github.com/leatstream/leat/broker/internal/coord"
+	"github.com/leatstream/leat/broker/internal/group"
 	"github.com/leatstream/leat/broker/internal/txn"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -26,8 +26,8 @@ func (a *API) listTransactions(c *Call, req *kmsg.ListTransactionsRequest, resp 
 	var pattern *regexp.Regexp
 	if p := orEmpty(req.TransactionalIDPattern); p != "" {
 		var err error
-		if pattern, err = regexp.Compile(`^(?:` + p + `)$`); err != nil {
-			return kerr.InvalidRegularExpression
+		if pattern, err = group.Expression("TransactionalIdPattern", p); err != nil {
+			return err
 		}
 	}
 	all, err := a.Txns.List()

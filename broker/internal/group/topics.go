@@ -36,31 +36,43 @@ type Resolved struct {
 const scanEvery = time.Second
 
 // expressionMax is how many steps the program of an expression may have: a few bytes can ask for millions.
-const expressionMax = 10_000
+const (
+	expressionMax = 10_000
+	busy          = 10
+)
 
-// compile makes an expression that must match the whole name (RE2, as in Kafka).
-func compile(text string) (*regexp.Regexp, error) {
+// Expression makes a client's expression, which field brought, and which must match a whole name (RE2, as in Kafka).
+func Expression(field, text string) (*regexp.Regexp, error) {
 	tree, err := syntax.Parse(text, syntax.Perl)
 	if err == nil && steps(tree) > expressionMax {
-		return nil, refuse(kerr.InvalidRegularExpression, "SubscribedTopicRegex is too large: it would take more than %d steps.", expressionMax)
+		return nil, refuse(kerr.InvalidRegularExpression, "%s is too large: it would take more than %d steps.", field, expressionMax)
 	}
 	var matcher *regexp.Regexp
 	if err == nil {
 		matcher, err = regexp.Compile("^(?:" + text + ")$")
 	}
 	if err != nil {
-		return nil, refuse(kerr.InvalidRegularExpression, "SubscribedTopicRegex `%s` is not a valid regular expression: %s.", text, err)
+		return nil, refuse(kerr.InvalidRegularExpression, "%s `%s` is not a valid regular expression: %s.", field, text, err)
 	}
 	return matcher, nil
 }
 
-// steps is about how long the program of an expression gets.
+func compile(text string) (*regexp.Regexp, error) { return Expression("SubscribedTopicRegex", text) }
+
+// steps is about how long the program of an expression gets. What need not be there, or may be there often, weighs more:
+// it can keep its part of the program busy for the whole of a name.
 func steps(re *syntax.Regexp) int {
 	n := 1 + len(re.Rune)
 	for _, sub := range re.Sub {
 		n += steps(sub)
 	}
-	if re.Op == syntax.OpRepeat {
+	switch re.Op {
+	case syntax.OpStar, syntax.OpPlus, syntax.OpQuest:
+		n *= busy
+	case syntax.OpRepeat:
+		if re.Min != re.Max {
+			n *= busy
+		}
 		n *= max(re.Min, re.Max, 1)
 	}
 	return min(n, expressionMax+1)
