@@ -2,8 +2,11 @@ package main
 
 import (
 	"maps"
+	"os"
+	"path/filepath"
 	"testing"
 
+	"github.com/leatstream/leat/broker"
 	"github.com/leatstream/leat/internal/diag"
 )
 
@@ -79,6 +82,33 @@ func TestEnvironment(t *testing.T) {
 	if !maps.Equal(got, want) || e.clusterID != "abc" || !e.insecure {
 		t.Errorf("%v %+v", got, e)
 	}
+}
+
+// FuzzSettings starts a broker with any file and variable: there is a configuration, or an error that says where.
+func FuzzSettings(f *testing.F) {
+	f.Add("broker: 0\nlisten: 127.0.0.1:9092\nconfig: {num.partitions: 3, log.retention.ms: [1, 2]}\n", true, "KAFKA_NUM_PARTITIONS=3")
+	f.Add("broker: &a [*a]\n", true, "KAFKA_CFG_LISTENERS=PLAINTEXT://:9092")
+	f.Add("num.partitions=x\nlisteners=A://0.0.0.0:1,,B://[::]:\n", false, "KAFKA_=")
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, src string, yaml bool, variable string) {
+		name := "broker.properties"
+		if yaml {
+			name = "leat.yaml"
+		}
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(src), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		flags := brokerFlags{config: file, data: dir}
+		cfg, err := flags.read([]string{variable}, func(string) bool { return false })
+		if err != nil {
+			if err.Error() == "" {
+				t.Error("an error without words")
+			}
+			return
+		}
+		_, _ = broker.New(cfg)
+	})
 }
 
 func TestALaterLayerReplacesWhatMeansTheSame(t *testing.T) {

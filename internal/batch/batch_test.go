@@ -2,9 +2,11 @@ package batch
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -266,4 +268,48 @@ func BenchmarkAppend(b *testing.B) {
 			bld.Reset()
 		}
 	}
+}
+
+// FuzzPayload puts any bytes, compressed with each codec or claimed to be, behind a header that is right: no claim of a
+// stream costs more memory than the limit, and what can be walked has as many records as it says and is measured as long.
+func FuzzPayload(f *testing.F) {
+	const limit = 1 << 20
+	raw := sample(f, None, 3)
+	for _, codec := range codecs {
+		f.Add(uint8(codec), int32(3), raw[HeaderLen:], true)
+		f.Add(uint8(codec), int32(2), sample(f, codec, 3)[HeaderLen:], false)
+		f.Add(uint8(codec), int32(1), bytes.Repeat([]byte{0}, 2<<20), true) // more than the limit
+	}
+	f.Fuzz(func(t *testing.T, codec uint8, count int32, payload []byte, whole bool) {
+		codec %= 5
+		if whole {
+			var err error
+			if payload, err = compress(nil, Codec(codec), DefaultLevel, payload); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b := append(slices.Clone(raw[:HeaderLen]), payload...)
+		be := binary.BigEndian
+		be.PutUint32(b[atLength:], uint32(len(b)-lengthEnd))
+		be.PutUint16(b[atAttributes:], uint16(codec))
+		be.PutUint32(b[atCount:], uint32(count))
+		Seal(b)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		var s Scratch
+		records, size := int32(0), 0
+		err := Walk(b, Limits{MaxDecompressed: limit}, &s, func(r *Record) error {
+			records++
+			size += len(r.Raw)
+			return nil
+		})
+		measured, merr := Measure(b, limit)
+		runtime.ReadMemStats(&after)
+		if got, may := after.TotalAlloc-before.TotalAlloc, uint64(64*len(b)+40*limit+24<<20); got > may {
+			t.Errorf("%d bytes allocated for %d bytes of %s", got, len(b), Codec(codec))
+		}
+		if err == nil && (records != count || size > limit && codec != 0 || merr != nil || measured != size) {
+			t.Errorf("%d records of %d bytes, announced %d, measured %d (%v)", records, size, count, measured, merr)
+		}
+	})
 }

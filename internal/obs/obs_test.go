@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/leatstream/leat/internal/obs"
 	dto "github.com/prometheus/client_model/go"
@@ -151,4 +152,31 @@ func TestServer(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("the server does not stop")
 	}
+}
+
+// FuzzLabels: whatever a name is that clients chose, Prometheus reads one sample with it, and nothing else.
+func FuzzLabels(f *testing.F) {
+	f.Add("topic\"} 1\nforged{a=\"", "x")
+	f.Add("\xff\\", "\n#")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		var text bytes.Buffer
+		w := obs.NewWriter(&text)
+		w.Gauge("g", "help")
+		w.Int(7, "a", a, "b", b)
+		var h obs.Histogram
+		h.Observe(1)
+		w.Histogram("h", a)
+		w.Observed(&h, obs.Number, "a", a)
+		if err := w.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		families := parse(t, &text)
+		g := families["g"].GetMetric()
+		if len(families) != 2 || len(g) != 1 || g[0].GetGauge().GetValue() != 7 || len(g[0].GetLabel()) != 2 || len(families["h"].GetMetric()) != 1 {
+			t.Fatalf("%q and %q make %v", a, b, families)
+		}
+		if got := g[0].GetLabel()[0].GetValue(); utf8.ValidString(a) && got != a {
+			t.Fatalf("%q is %q", a, got)
+		}
+	})
 }

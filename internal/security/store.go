@@ -132,14 +132,18 @@ func (s Store) read() ([]byte, string, error) {
 	if err != nil {
 		return nil, "", s.wrong(err)
 	}
-	looks := "PKCS12"
+	looks := ""
 	switch {
 	case bytes.Contains(b, []byte("-----BEGIN ")):
 		looks = "PEM"
 	case bytes.HasPrefix(b, []byte{0xfe, 0xed, 0xfe, 0xed}), bytes.HasPrefix(b, []byte{0xce, 0xce, 0xce, 0xce}):
 		looks = "JKS"
+	case bytes.HasPrefix(b, []byte{0x30}): // an ASN.1 sequence
+		looks = "PKCS12"
 	}
 	switch {
+	case looks == "":
+		return nil, "", s.wrong(errors.New("it is neither PEM, which has lines of -----BEGIN …-----, nor PKCS12"))
 	case looks == "JKS":
 		return nil, "", fmt.Errorf("%s is a JKS, which only Java reads; convert it: keytool -importkeystore -srckeystore %s -destkeystore new.p12 -deststoretype PKCS12", s.Location, s.Location)
 	case s.Type != "" && s.Type != looks && s.Type != "JKS": // JKS is Java's word for whatever it finds there

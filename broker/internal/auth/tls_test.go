@@ -226,6 +226,8 @@ func TestKeystores(t *testing.T) {
 		{"PKCS12 said to be PEM", security.Store{Location: write("c.p12", p12), Password: "changeit", Type: "PEM"}, trusted, "it is PKCS12, but ssl.keystore.type says PEM"},
 		{"PKCS12 truststore", security.Store{Location: pemFile}, security.Store{What: "ssl.truststore", Location: write("t.p12", trust12), Password: "changeit"}, ""},
 		{"JKS", security.Store{Location: write("a.jks", []byte{0xfe, 0xed, 0xfe, 0xed, 0, 0})}, trusted, "keytool -importkeystore"},
+		{"garbage", security.Store{Location: write("a.txt", []byte("not a certificate"))}, trusted, "neither PEM, which has lines of -----BEGIN …-----, nor PKCS12"},
+		{"nothing", security.Store{Location: write("empty", nil)}, trusted, "neither PEM"},
 		{"no file", security.Store{Location: filepath.Join(dir, "none")}, trusted, "none"},
 		{"no location", security.Store{}, trusted, "ssl.keystore.location is not set"},
 		{"key of another certificate", security.Store{Certificates: string(cert.PEM), Key: string(other.Keys)}, trusted, "does not match"},

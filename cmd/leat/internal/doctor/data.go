@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/leatstream/leat/broker"
 )
@@ -44,6 +45,7 @@ func (r *Report) Data(dir string, checksums bool) {
 		return
 	case errors.Is(err, broker.ErrInUse):
 		r.looked("%s: a broker runs on it, so its files were left alone", dir)
+		r.readers(dir)
 		r.disk(dir)
 		return
 	case errors.Is(err, fs.ErrPermission):
@@ -74,7 +76,20 @@ func (r *Report) Data(dir string, checksums bool) {
 		}
 		r.add(words.level, where, what, words.why, words.do)
 	}
+	r.readers(dir)
 	r.disk(dir)
+}
+
+// readers looks whether anybody on the machine may look into a directory. The broker makes it for its own user only.
+func (r *Report) readers(dir string) {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return
+	}
+	if mode := info.Mode().Perm(); mode&0o007 != 0 {
+		r.add(Warn, dir, fmt.Sprintf("every user of this machine may look into the data directory (mode %#o)", mode),
+			"its files have the records, and what passwords are checked against", "chmod o= "+dir)
+	}
 }
 
 func size(n int64) string {

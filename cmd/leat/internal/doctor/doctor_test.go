@@ -229,6 +229,22 @@ func TestDataInTrouble(t *testing.T) {
 }
 
 // TestEveryFaultHasWords: broker.Fault names the kinds.
+func TestADirectoryForEverybody(t *testing.T) {
+	dir := t.TempDir()
+	for mode, level := range map[os.FileMode]Level{0o700: Note, 0o750: Note, 0o755: Warn, 0o701: Warn} {
+		if err := os.Chmod(dir, mode); err != nil {
+			t.Fatal(err)
+		}
+		r := &Report{}
+		r.readers(dir)
+		if level == Warn {
+			expect(t, r, Warn, dir, fmt.Sprintf("%#o", mode))
+		} else if len(r.Findings) > 0 {
+			t.Errorf("%#o: %+v", mode, r.Findings)
+		}
+	}
+}
+
 func TestEveryFaultHasWords(t *testing.T) {
 	for _, kind := range []string{"rot", "gap", "torn tail", "set aside", "index", "start", "snapshot", "orphan", "metadata", "foreign"} {
 		if w := faults[kind]; w.level == "" || w.what == "" || w.why == "" || w.do == "" {
