@@ -305,17 +305,24 @@ func readOwned(v *kbin.Reader, epoch int32) group.Owned {
 
 // readTag ends a structure, and reads its tagged field 0 where it has one.
 func readTag[T any](v *kbin.Reader, read func(field *kbin.Reader) T) (out T) {
+	eachTag(v, func(tag uint32, field *kbin.Reader) {
+		if tag == 0 {
+			out = read(field)
+		}
+	})
+	return out
+}
+
+func skipTags(v *kbin.Reader) { eachTag(v, func(uint32, *kbin.Reader) {}) }
+
+// eachTag ends a structure, and reads its tagged fields as far as there are any, whatever their number is said to be.
+func eachTag(v *kbin.Reader, read func(tag uint32, field *kbin.Reader)) {
 	for range v.Uvarint() {
 		tag, size := v.Uvarint(), v.Uvarint()
 		field := kbin.Reader{Src: v.Span(int(size))}
 		if !v.Ok() {
-			return out
+			return
 		}
-		if tag == 0 {
-			out = read(&field)
-		}
+		read(tag, &field)
 	}
-	return out
 }
-
-func skipTags(v *kbin.Reader) { readTag(v, func(*kbin.Reader) struct{} { return struct{}{} }) }

@@ -37,6 +37,10 @@ func FuzzReplayGroups(f *testing.F) {
 	classic.Tick(now.Add(time.Hour))
 	metadata := groupRecord(classic, now)
 	f.Add(metadata.key, metadata.value, false)
+	// Four billion tagged fields, it says.
+	many := append([]byte{0, flexibleVersion, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 0xff, 0xff, 0xff, 0xff, 0x0f)
+	f.Add(offset.key, many, false)
+	f.Add(metadata.key, many, false)
 	m := &managed{id: "g", shard: &shard{groupsOf: groups}, consumer: group.NewConsumer("g", group.Config{}, newID)}
 	m.consumer.Epoch = 3
 	m.consumer.Regexes["t.*"] = &group.Resolved{Topics: []string{"t"}, At: now}

@@ -2,6 +2,7 @@ package coord
 
 import (
 	"encoding/binary"
+	"fmt"
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/group"
@@ -60,6 +61,10 @@ func (s *shard) replay(l *loaded, h *batch.Header, r *batch.Record) error {
 		if r.Value == nil {
 			delete(l.classic, k.Group) // its offsets have records of their own
 			return nil
+		}
+		// Nobody has written a later version, and kmsg believes how many tagged fields one has.
+		if len(r.Value) >= 2 && int16(binary.BigEndian.Uint16(r.Value)) >= flexibleVersion {
+			return unknownVersion(int16(binary.BigEndian.Uint16(r.Value)))
 		}
 		v := &kmsg.GroupMetadataValue{}
 		if err := v.ReadFrom(append([]byte(nil), r.Value...)); err != nil {
@@ -124,29 +129,46 @@ func (l *loaded) name(b []byte) string {
 	return name
 }
 
-// offset reads the value of a commit. Version 3, which is written, is read in place.
+// offset reads the value of a commit. Versions 3, which is written, and 4 are read in place.
 func (l *loaded) offset(value []byte) (o Offset, err error) {
-	if len(value) < 2 || binary.BigEndian.Uint16(value) != offsetValueVersion {
-		var v kmsg.OffsetCommitValue
-		if err := v.ReadFrom(value); err != nil {
-			return o, err
-		}
-		o = Offset{At: v.Offset, LeaderEpoch: v.LeaderEpoch, Metadata: v.Metadata, When: v.CommitTimestamp}
-		if v.Version < offsetValueVersion {
-			o.LeaderEpoch = -1
-		}
-		if v.Version == expiringVersion {
-			o.Expires = v.ExpireTimestamp
-		}
-		return o, nil
+	if len(value) < 2 {
+		return o, kbin.ErrNotEnoughData
+	}
+	version := int16(binary.BigEndian.Uint16(value))
+	if version < offsetValueVersion {
+		return oldOffset(value)
 	}
 	v := kbin.Reader{Src: value[2:]}
 	o.At, o.LeaderEpoch = v.Int64(), v.Int32()
-	if text := v.Span(int(v.Int16())); len(text) > 0 {
-		o.Metadata = string(text)
+	switch version {
+	case offsetValueVersion:
+		if text := v.Span(int(v.Int16())); len(text) > 0 {
+			o.Metadata = string(text)
+		}
+		o.When = v.Int64()
+	case flexibleVersion:
+		o.Metadata, o.When = v.CompactString(), v.Int64()
+		skipTags(&v)
+	default:
+		return o, unknownVersion(version)
 	}
-	o.When = v.Int64()
 	return o, v.Complete()
+}
+
+func oldOffset(value []byte) (o Offset, err error) {
+	var v kmsg.OffsetCommitValue
+	if err := v.ReadFrom(value); err != nil {
+		return o, err
+	}
+	o = Offset{At: v.Offset, LeaderEpoch: -1, Metadata: v.Metadata, When: v.CommitTimestamp}
+	if v.Version == expiringVersion {
+		o.Expires = v.ExpireTimestamp
+	}
+	return o, nil
+}
+
+func unknownVersion(version int16) error {
+	return fmt.Errorf("a value of version %d, which is not known", version)
 }
 
 // restore brings a group back as it was last answered. Its members' sessions start now.

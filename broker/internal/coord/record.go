@@ -14,6 +14,7 @@ const (
 	expiringVersion    = 1 // the one that says when the offset expires
 	groupKeyVersion    = 2
 	groupValueVersion  = 3
+	flexibleVersion    = 4 // of both values; only read
 )
 
 func offsetKey(id string, at partition) []byte {

@@ -1,11 +1,13 @@
 package coord
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"time"
 
 	"github.com/leatstream/leat/broker/internal/txn"
+	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -61,26 +63,60 @@ func readTxnKey(key []byte) (id string, known bool, err error) {
 	return k.TransactionalID, true, err
 }
 
+// readTxn reads what kmsg.TxnMetadataValue writes. kmsg itself believes how many tagged fields there are, so that a few bytes
+// keep it busy for minutes.
 func readTxn(id string, value []byte) (*txn.Txn, error) {
-	var v kmsg.TxnMetadataValue
-	if err := v.ReadFrom(value); err != nil {
-		return nil, err
+	v := kbin.Reader{Src: value}
+	version := v.Int16()
+	if version != 0 && version != txnValueVersion {
+		return nil, fmt.Errorf("transactional id %q has a record of version %d, which is not known", id, version)
 	}
-	if v.State < 0 || int(v.State) >= len(txn.States) {
-		return nil, fmt.Errorf("transactional id %q is in the unknown state %d", id, v.State)
+	t := txn.Txn{ID: id, PreviousID: -1, NextID: -1}
+	t.Producer.ID, t.Producer.Epoch = v.Int64(), v.Int16()
+	t.Timeout = time.Duration(v.Int32()) * time.Millisecond
+	state := int(v.Int8())
+	t.Partitions = readTxnPartitions(&v, version == txnValueVersion)
+	t.Updated = time.UnixMilli(v.Int64())
+	if started := v.Int64(); started >= 0 {
+		t.Started = time.UnixMilli(started)
 	}
-	t := txn.Txn{
-		ID: id, Producer: txn.Producer{ID: v.ProducerID, Epoch: v.ProducerEpoch}, PreviousID: v.PreviousProducerID, NextID: v.NextProducerID,
-		Timeout: time.Duration(v.TimeoutMillis) * time.Millisecond, State: txn.States[v.State],
-		Updated: time.UnixMilli(v.LastUpdateTimestamp), V2: v.ClientTransactionVersion >= clientV2,
+	whole := true
+	if version == txnValueVersion {
+		eachTag(&v, func(tag uint32, f *kbin.Reader) {
+			switch tag {
+			case 0:
+				t.PreviousID = f.Int64()
+			case 1:
+				t.NextID = f.Int64()
+			case 2:
+				t.V2 = f.Int16() >= clientV2
+			}
+			whole = whole && f.Ok()
+		})
 	}
-	if v.StartTimestamp >= 0 {
-		t.Started = time.UnixMilli(v.StartTimestamp)
+	if err := v.Complete(); err != nil || !whole {
+		return nil, fmt.Errorf("transactional id %q: %w", id, cmp.Or(err, kbin.ErrNotEnoughData))
 	}
-	for _, topic := range v.Topics {
-		for _, index := range topic.Partitions {
-			t.Partitions = append(t.Partitions, txn.Partition{Topic: topic.Topic, Index: index})
+	if state < 0 || state >= len(txn.States) {
+		return nil, fmt.Errorf("transactional id %q is in the unknown state %d", id, state)
+	}
+	t.State = txn.States[state]
+	return txn.Restore(t), nil
+}
+
+func readTxnPartitions(v *kbin.Reader, flexible bool) (all []txn.Partition) {
+	length, name := v.ArrayLen, v.String
+	if flexible {
+		length, name = v.CompactArrayLen, v.CompactString
+	}
+	for range length() {
+		topic := name()
+		for range length() {
+			all = append(all, txn.Partition{Topic: topic, Index: v.Int32()})
+		}
+		if flexible {
+			skipTags(v)
 		}
 	}
-	return txn.Restore(t), nil
+	return all
 }
