@@ -80,6 +80,7 @@ func handle[Q, S any, PQ interface {
 				if wait > 0 {
 					setThrottle(resp, millis(wait))
 				}
+				c.finish = nil // with it request and response, which are larger than their bytes
 				reply(Reply{Bytes: resp.AppendTo(bytes.Clone(c.head)), Mute: wait}, nil)
 			}
 			if err := fn(a, c, req, resp); err != nil || !c.parked {

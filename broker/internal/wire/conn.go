@@ -27,6 +27,7 @@ const (
 var (
 	errClosing = errors.New("the connection is closing")
 	errCut     = errors.New("a request was cut short")
+	errUnread  = errors.New("the client does not read its answers, and their memory is needed")
 )
 
 // conn is one connection. Its goroutine reads and serves requests, and sends what is ready then; an answer that comes later
@@ -50,7 +51,8 @@ type conn struct {
 type pending struct {
 	call  api.Call
 	began time.Time
-	ready bool // reply and err are set
+	ready bool      // reply and err are set
+	since time.Time // it is ready; zero for small ones
 	reply api.Reply
 	err   error
 }

@@ -6,7 +6,8 @@
 // Promises: a frame's memory is taken from the budget before it is read; a frame that is too large, cut short or cannot
 // be decoded closes its connection, with one line in the log, and touches no other; responses leave in the order of
 // their requests; a handler that panics costs its connection only; a client that makes the broker wait,
-// because it does not read or has shown a wrong password, holds nothing of the budget meanwhile.
+// because it does not read or has shown a wrong password, holds nothing of the budget meanwhile; answers that
+// nobody reads are bounded too: beyond half a budget the clients that are owed most are disconnected.
 //
 // Must not know: what requests mean (api), topics, storage beyond a range of a file.
 //

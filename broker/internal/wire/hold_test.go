@@ -1,14 +1,20 @@
 package wire_test
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/leatstream/leat/broker/internal/api"
 	"github.com/leatstream/leat/broker/internal/api/apitest"
+	"github.com/leatstream/leat/broker/internal/meta"
+	"github.com/leatstream/leat/broker/internal/wire"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -222,4 +228,57 @@ func TestALargeAnswerThatNobodyReadsHoldsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	neighbour.keepsWorking(300 * time.Millisecond)
+}
+
+// TestWhoReadsNothingGoesWhereMemoryIsShort: many clients ask for much and read nothing. Once there is not enough memory for
+// what they are owed, so many of them go that there is, and no more.
+func TestWhoReadsNothingGoesWhereMemoryIsShort(t *testing.T) {
+	const clients, topics = 20, 10_000
+	config, _, err := meta.NewBrokerConfig(0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req := metadata()
+	for i := range topics {
+		mt := kmsg.NewMetadataRequestTopic()
+		mt.Topic = kmsg.StringPtr(fmt.Sprintf("none-%05d", i))
+		req.Topics = append(req.Topics, mt)
+	}
+	frame := framed(apitest.Frame(req, 1))
+	synctest.Test(t, func(t *testing.T) {
+		cfg := defaults
+		cfg.Budget = 8 << 20 // half of it for answers
+		a := &api.API{Meta: meta.NewStore(nil), Config: config, Advertised: func(*api.Call) (string, int32) { return "leat", 9092 }}
+		s := wire.NewServer(a, cfg, slog.New(slog.DiscardHandler))
+		var open []net.Conn
+		ask := func() {
+			c, server := net.Pipe()
+			s.ServeConn(server, wire.Door{})
+			if _, err := c.Write(frame); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			open = append(open, c)
+		}
+		for range clients {
+			ask()
+		}
+		time.Sleep(2 * time.Second)
+		ask()
+		gone, size := 0, 0
+		for _, c := range open {
+			b, err := response(c)
+			if c.Close(); err != nil {
+				gone++
+				continue
+			}
+			size = len(b)
+		}
+		if owed := (len(open) - gone) * size; owed > 5<<20 || owed < 3<<20 {
+			t.Errorf("%d of %d are gone, the others are owed %d bytes", gone, len(open), owed)
+		}
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
 }

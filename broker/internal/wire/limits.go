@@ -1,7 +1,10 @@
 package wire
 
 import (
+	"cmp"
+	"fmt"
 	"net"
+	"slices"
 	"time"
 )
 
@@ -38,6 +41,36 @@ func (s *Server) admit(c *conn) (ok bool, limit string) {
 	s.hosts[c.host]++
 	s.done.Add(1)
 	return true, ""
+}
+
+// relieve ends connections whose clients do not read, those with the most first, until what others are owed fits.
+func (s *Server) relieve(now time.Time) {
+	if !s.relieving.TryLock() {
+		return // somebody else does
+	}
+	defer s.relieving.Unlock()
+	type slow struct {
+		c     *conn
+		bytes int
+	}
+	var all []slow
+	s.mu.Lock()
+	for c := range s.conns {
+		if n := c.unread(now, hastyTime); n > 0 {
+			all = append(all, slow{c, n})
+		}
+	}
+	s.mu.Unlock()
+	slices.SortFunc(all, func(a, b slow) int { return cmp.Compare(b.bytes, a.bytes) })
+	left := s.owed.Load()
+	for _, x := range all {
+		if left <= s.owedMax {
+			return
+		}
+		left -= int64(x.bytes)
+		x.c.report(fmt.Errorf("%w (%d bytes); queued.max.request.bytes bounds it", errUnread, x.bytes))
+		x.c.close()
+	}
 }
 
 func (s *Server) remove(c *conn) {

@@ -13,6 +13,7 @@ import (
 
 const (
 	writeTime = 60 * time.Second // for a client to take a piece of a response
+	hastyTime = time.Second      // for the same, where answers that wait have taken their memory
 	sendPiece = 1 << 20
 	joinMax   = 16 << 10 // small responses are copied together into one write
 )
@@ -45,6 +46,10 @@ func (c *conn) ready(p *pending, r api.Reply, err error) {
 	c.mu.Lock()
 	p.reply, p.err, p.ready = r, err, true
 	c.unsent += len(r.Bytes)
+	if len(r.Bytes) > joinMax {
+		p.since = time.Now()
+	}
+	full := c.server.owed.Add(int64(len(r.Bytes))) > c.server.owedMax
 	if r.Mute > 0 {
 		c.muted = latest(c.muted, time.Now().Add(r.Mute))
 	}
@@ -52,12 +57,25 @@ func (c *conn) ready(p *pending, r api.Reply, err error) {
 	now := alone && r.Free && p.small() && !c.failed && c.in.raw != nil
 	c.writing = c.writing || now
 	c.mu.Unlock()
+	if full {
+		c.server.relieve(time.Now())
+	}
 	switch {
 	case now:
 		c.sendNow(p)
 	case alone:
 		go c.flush()
 	}
+}
+
+// unread is how many bytes of answers wait for the client, if the oldest has done so for longer than patience.
+func (c *conn) unread(now time.Time, patience time.Duration) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.queue) == 0 || !c.queue[0].ready || now.Sub(c.queue[0].since) < patience {
+		return 0
+	}
+	return c.unsent
 }
 
 // small tells whether a response fits into one write.
@@ -159,6 +177,7 @@ func (c *conn) gone(batch []*pending, err error) {
 	c.mu.Lock()
 	c.failed = c.failed || err != nil
 	c.unsent -= bytes
+	c.server.owed.Add(-int64(bytes))
 	n := len(batch)
 	clear(c.queue[:n])
 	if n < len(c.queue) {

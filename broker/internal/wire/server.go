@@ -44,6 +44,9 @@ type Server struct {
 	log *slog.Logger
 	// Memory for requests: while their bytes come, which is up to clients, and while they are served, which is not.
 	reading, decoding *budget
+	owed              atomic.Int64 // bytes of answers that wait for their clients
+	owedMax           int64        // beyond it those who do not read are disconnected
+	relieving         sync.Mutex
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -65,7 +68,7 @@ type Server struct {
 func NewServer(a *api.API, cfg Config, log *slog.Logger) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		api: a, cfg: cfg, log: log, reading: newBudget(cfg.Budget / 2), decoding: newBudget(cfg.Budget / 2), ctx: ctx, cancel: cancel,
+		api: a, cfg: cfg, log: log, reading: newBudget(cfg.Budget / 2), decoding: newBudget(cfg.Budget / 2), owedMax: cfg.Budget / 2, ctx: ctx, cancel: cancel,
 		conns: map[*conn]struct{}{}, hosts: map[string]int{}, listeners: map[net.Listener]struct{}{},
 	}
 	s.SetLimits(cfg.Limits)
