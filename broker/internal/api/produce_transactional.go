@@ -54,10 +54,14 @@ func (a *API) appendTransactional(c *Call, id string, t *producedTopic, index in
 		return part.Append(raw, acks, replica.NotAsked, a.clock(), done)
 	}
 	own := bytes.Clone(raw)
+	implicit := c.Version >= produceImplicit
 	if e.waiting == nil {
 		e.waiting = map[enlistKey][]func(int64, error){}
 	}
 	e.waiting[key] = append(queue, func(since int64, err error) {
+		if err == nil && implicit { // each of its transactions has an epoch, whose sequences begin at 0
+			err = part.MayBegin(h.ProducerID, h.BaseSequence)
+		}
 		if err != nil {
 			done(replica.Result{}, err)
 			return
@@ -79,7 +83,7 @@ func (a *API) appendTransactional(c *Call, id string, t *producedTopic, index in
 	if topic := topicOf(a.Meta.Image(), t.name, t.id); topic != nil {
 		name = topic.Name
 	}
-	a.Txns.Enlist(c.Context, id, h.ProducerID, h.ProducerEpoch, name, index, c.Version >= produceImplicit, func(err error) {
+	a.Txns.Enlist(c.Context, id, h.ProducerID, h.ProducerEpoch, name, index, implicit, func(err error) {
 		e.answer(key, since, abortable(err, c.Version, produceAbortable))
 	})
 	return false

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -256,6 +257,17 @@ func (p *Partition) append(acks int16, durable bool, res Result, done func(Resul
 func (p *Partition) InTransaction(producerID int64, epoch int16) bool {
 	in, err := p.log.InTransaction(producerID, epoch)
 	return err == nil && in
+}
+
+// MayBegin refuses a first batch of a producer whose sequence says that others went before it: they failed, and come again.
+func (p *Partition) MayBegin(producerID int64, sequence int32) error {
+	if sequence <= 0 { // that one below 0 is none, Append says
+		return nil
+	}
+	if known, err := p.log.Knows(producerID); err != nil || known {
+		return err
+	}
+	return fmt.Errorf("%w: producer %d begins with sequence %d, not 0", ErrSequence, producerID, sequence)
 }
 
 // Producers lists the producers that the partition knows, by id.

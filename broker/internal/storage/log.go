@@ -404,6 +404,16 @@ func (l *Log) InTransaction(producerID int64, epoch int16) (bool, error) {
 	return p != nil && p.TxnStart >= 0 && p.Epoch == epoch, nil
 }
 
+// Knows tells whether the log has something of a producer.
+func (l *Log) Knows(producerID int64) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.usable(); err != nil {
+		return false, err
+	}
+	return l.writers.known[producerID] != nil, nil
+}
+
 // Producers lists the producers that are known, by id, and forgets those that expired.
 func (l *Log) Producers(now time.Time) ([]Producer, error) {
 	l.mu.Lock()
