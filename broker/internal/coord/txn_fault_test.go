@@ -202,6 +202,57 @@ func TestMarkersComeBehindWhatWasLetIn(t *testing.T) {
 	}
 }
 
+// TestMarkersComeBehindTheDecision: what else ends meanwhile does not bring a marker forward before the record that decides
+// the transaction is durable: a power loss in between would leave a decision that nobody knows of.
+func TestMarkersComeBehindTheDecision(t *testing.T) {
+	ctx := context.Background()
+	var gate atomic.Pointer[chan struct{}]
+	r := apitest.New(t, errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		switch op.Kind {
+		case errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo:
+			if held := gate.Load(); held != nil {
+				<-*held
+			}
+		default:
+		}
+		return nil
+	})), "data", nil)
+	r.Topic("t", 2)
+	c := &client{t: t, r: r}
+	c.init()
+	c.write(0, 0)
+	part := r.Replicas.Get(replica.ID{Topic: r.Meta.Image().Topic("t").ID, Partition: 0})
+	before, err := part.EndOffset()
+	if err != nil {
+		t.Fatal(err)
+	}
+	letIn, goOn, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	go func() {
+		r.API.Txns.Enlist(ctx, "tx0", c.p.ID, c.p.Epoch, "t", 0, false, func(error) {
+			close(letIn)
+			<-goOn // and nothing is appended
+		})
+		close(over)
+	}()
+	<-letIn
+	held := make(chan struct{})
+	gate.Store(&held)
+	ended := make(chan error, 1)
+	r.API.Txns.End(ctx, "tx0", c.p, true, false, func(_ txn.Producer, err error) { ended <- err })
+	close(goOn)
+	<-over
+	if end, err := part.EndOffset(); end != before || err != nil {
+		t.Errorf("the partition ends at %d, not %d, before the decision is durable: %v", end, before, err)
+	}
+	close(held)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if end, err := part.EndOffset(); end != before+1 || err != nil {
+		t.Errorf("the partition ends at %d, not %d: %v", end, before+1, err)
+	}
+}
+
 // TestTimeGoesOnAfterAFullDisk: a transaction whose end could not be written still times out.
 func TestTimeGoesOnAfterAFullDisk(t *testing.T) {
 	ctx := context.Background()
