@@ -50,8 +50,19 @@ func (c *cache) add(s *segment, cost int64) {
 	c.items = append(c.items, s)
 	s.held[c.kind] = held{at: len(c.items), cost: cost}
 	c.used += cost
+	c.fit(s.log, s)
+}
+
+// settle has others give back what they needed when something was added. The lock of own is held.
+func (c *cache) settle(own *Log) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fit(own, nil)
+}
+
+func (c *cache) fit(own *Log, spare *segment) {
 	for tries := evictTries; c.used > c.limit && tries > 0; tries-- {
-		c.step(s.log, s)
+		c.step(own, spare)
 	}
 }
 

@@ -136,6 +136,9 @@ func (l *Log) release(dirty []unsynced, err error) {
 	for _, d := range dirty {
 		_ = d.segment.release() // the last reference of a deleted log: nothing depends on how closing it ends
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dir.indexes.settle(l) // what has an index file now may go
 }
 
 func unsyncedBytes(dirty []unsynced) (n int64) {
