@@ -80,7 +80,8 @@ func (r *Report) Data(dir string, checksums bool) {
 	r.disk(dir)
 }
 
-// readers looks whether anybody on the machine may look into a directory. The broker makes it for its own user only.
+// readers looks whether anybody on the machine may look into a directory. The broker makes it, and all that are in it, for its
+// own user only.
 func (r *Report) readers(dir string) {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -88,7 +89,7 @@ func (r *Report) readers(dir string) {
 	}
 	if mode := info.Mode().Perm(); mode&0o007 != 0 {
 		r.add(Warn, dir, fmt.Sprintf("every user of this machine may look into the data directory (mode %#o)", mode),
-			"its files have the records, and what passwords are checked against", "chmod o= "+dir)
+			"what the broker makes in it is for its own user, but copies may not be, and they have the records and what passwords are checked against", "chmod o= "+dir)
 	}
 }
 
