@@ -9,12 +9,14 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/leatstream/leat/broker/internal/api/apitest"
+	"github.com/leatstream/leat/internal/obs"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -66,6 +68,7 @@ func TestShutdownDoesNotWaitForLongPolls(t *testing.T) {
 		x.send(framed(apitest.Frame(poll, 1)))
 		polls = append(polls, x)
 	}
+	s.took(20 * int64(len(framed(apitest.Frame(versions(), 5)))+len(framed(apitest.Frame(poll, 1)))))
 	waiting := joinTwo(t, s)
 	if took := s.shutdown(20 * time.Second); took > 15*time.Second {
 		t.Errorf("it took %v", took)
@@ -78,6 +81,26 @@ func TestShutdownDoesNotWaitForLongPolls(t *testing.T) {
 	}
 	if resp := apitest.Body(t, join(""), waiting.next()).(*kmsg.JoinGroupResponse); resp.ErrorCode != 15 {
 		t.Errorf("code %d", resp.ErrorCode)
+	}
+}
+
+// took waits until so many bytes of requests have come: what clients have sent may still be on its way.
+func (s *served) took(bytes int64) {
+	s.t.Helper()
+	want := fmt.Sprintf("\nleat_received_bytes_total %d\n", bytes)
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		var said strings.Builder
+		w := obs.NewWriter(&said)
+		s.srv.WriteMetrics(w)
+		if err := w.Flush(); err != nil {
+			s.t.Fatal(err)
+		}
+		if strings.Contains(said.String(), want) {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("not yet:%sin %s", want, said.String())
+		}
 	}
 }
 
