@@ -186,7 +186,7 @@ func (in *Inspection) segment(l *Log, name string, base int64, active, checksums
 	}
 	defer s.file.Close()
 	info, err := s.file.Stat()
-	if err != nil {
+	if err = errors.Join(err, isFile(info, s.path+logSuffix)); err != nil {
 		return nil, err
 	}
 	marked := index{}

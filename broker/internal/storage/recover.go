@@ -7,6 +7,7 @@ import (
 	"io"
 	iofs "io/fs"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -274,7 +275,7 @@ func (l *Log) findSegment(base, next int64) (*segment, error) {
 		return s, nil
 	}
 	info, err := l.fs.Stat(s.path + logSuffix)
-	if err != nil {
+	if err = errors.Join(err, isFile(info, s.path+logSuffix)); err != nil {
 		return nil, err
 	}
 	s.created = info.ModTime()
@@ -282,6 +283,14 @@ func (l *Log) findSegment(base, next int64) (*segment, error) {
 		return nil, errors.Join(err, s.release())
 	}
 	return s, nil
+}
+
+// isFile refuses a directory where records should be: its size means nothing. info may be nil.
+func isFile(info vfs.FileInfo, path string) error {
+	if info != nil && info.IsDir() {
+		return &iofs.PathError{Op: "open", Path: path, Err: syscall.EISDIR}
+	}
+	return nil
 }
 
 // unmarked tells whether an index file is not there, or damaged: nothing is known then of what was durable. Any other
