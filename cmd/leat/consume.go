@@ -130,8 +130,8 @@ func (c *consumer) parse(limited bool) (start, until admin.Target, err error) {
 			return start, until, err
 		}
 	}
-	if c.beginning {
-		c.offset = "start"
+	if c.beginning && c.offset != "start" {
+		return start, until, usageError("--from-beginning and -o %s both say where to start\n  hint: leave one of them out", c.offset)
 	}
 	if start, until, err = c.places(); err != nil {
 		return start, until, err
@@ -153,6 +153,9 @@ func (c *consumer) parse(limited bool) (start, until admin.Target, err error) {
 // places reads where to start and where to stop.
 func (c *consumer) places() (start, until admin.Target, err error) {
 	if c.untilEnd {
+		if c.until != "" && c.until != "end" {
+			return start, until, usageError("--exit and --until %s both say where to stop\n  hint: leave one of them out", c.until)
+		}
 		c.until = "end"
 	}
 	if start, err = parseTarget("-o", c.offset); err != nil {
@@ -173,8 +176,14 @@ func (c *consumer) places() (start, until admin.Target, err error) {
 		return start, until, nil
 	}
 	c.bounded = true
-	until, err = parseTarget("--until", c.until)
-	return start, until, err
+	if until, err = parseTarget("--until", c.until); err != nil {
+		return start, until, err
+	}
+	backwards := start.Kind == admin.ToOffset && until.Kind == admin.ToOffset && until.N < start.N
+	if backwards || until.Kind == admin.ToStart {
+		return start, until, usageError("nothing is between %s and %s\n  hint: a range is FROM:UNTIL, and UNTIL comes later", strings.TrimSuffix(c.offset, ":"+c.until), c.until)
+	}
+	return start, until, nil
 }
 
 func (c *consumer) committed() bool { return strings.HasSuffix("_"+c.isolation, "_committed") }
