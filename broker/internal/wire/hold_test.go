@@ -207,9 +207,19 @@ func TestAConsumerThatReadsNothingHoldsNoProducer(t *testing.T) {
 	}
 }
 
+// muchAsked is a request whose answer is more than two sockets take.
+func muchAsked() []byte {
+	req := metadata()
+	for i := range 10_000 {
+		mt := kmsg.NewMetadataRequestTopic()
+		mt.Topic = kmsg.StringPtr(fmt.Sprintf("none-%05d", i))
+		req.Topics = append(req.Topics, mt)
+	}
+	return framed(apitest.Frame(req, 1))
+}
+
 // TestALargeAnswerThatNobodyReadsHoldsNothing that requests of others need.
 func TestALargeAnswerThatNobodyReadsHoldsNothing(t *testing.T) {
-	const topics = 10_000 // the answer is more than both sockets take
 	cfg := defaults
 	cfg.SendBuffer, cfg.Budget = 32<<10, 1<<20
 	s := serve(t, rig(t).API, cfg)
@@ -217,13 +227,7 @@ func TestALargeAnswerThatNobodyReadsHoldsNothing(t *testing.T) {
 	if err := x.Conn.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
 		t.Fatal(err)
 	}
-	req := metadata()
-	for i := range topics {
-		mt := kmsg.NewMetadataRequestTopic()
-		mt.Topic = kmsg.StringPtr(fmt.Sprintf("none-%05d", i))
-		req.Topics = append(req.Topics, mt)
-	}
-	x.send(framed(apitest.Frame(req, 1)))
+	x.send(muchAsked())
 	if _, err := io.ReadFull(x, make([]byte, 1)); err != nil { // it is being sent
 		t.Fatal(err)
 	}
@@ -233,18 +237,12 @@ func TestALargeAnswerThatNobodyReadsHoldsNothing(t *testing.T) {
 // TestWhoReadsNothingGoesWhereMemoryIsShort: many clients ask for much and read nothing. Once there is not enough memory for
 // what they are owed, so many of them go that there is, and no more.
 func TestWhoReadsNothingGoesWhereMemoryIsShort(t *testing.T) {
-	const clients, topics = 20, 10_000
+	const clients = 20
 	config, _, err := meta.NewBrokerConfig(0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req := metadata()
-	for i := range topics {
-		mt := kmsg.NewMetadataRequestTopic()
-		mt.Topic = kmsg.StringPtr(fmt.Sprintf("none-%05d", i))
-		req.Topics = append(req.Topics, mt)
-	}
-	frame := framed(apitest.Frame(req, 1))
+	frame := muchAsked()
 	synctest.Test(t, func(t *testing.T) {
 		cfg := defaults
 		cfg.Budget = 8 << 20 // half of it for answers
